@@ -1,0 +1,54 @@
+# make run and make test set up everything they need; see README.md.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SAMPLE := src/flowglass/app/data
+FORMAT := $${interface-id} $${instance-id} $${flow-direction} $${srcaddr} $${srcport} $${dstaddr} $${dstport} $${protocol} $${packets} $${bytes} $${tcp-flags} $${action} $${log-status} $${start} $${end} $${traffic-path}
+
+.PHONY: run test install check format bench docs captures clean
+
+run: $(VENV)/.base ## record the sample capture into ./flowglass-data
+	$(BIN)/flowglass record $(SAMPLE)/sample.pcapng --inventory $(SAMPLE)/sample-inventory.yaml \
+	    --out flowglass-data --format '$(FORMAT)' --show 12
+
+test: check ## everything that CI runs
+	$(BIN)/python -m pytest -q
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q tests/property --jit-off
+
+install: $(VENV)/.dev ## .venv with everything
+
+check: $(VENV)/.dev ## format, lint, types, import rules, generated pages
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/make_docs.py --check
+	$(BIN)/python scripts/make_captures.py --check
+	$(BIN)/python scripts/check_tree.py
+
+format: $(VENV)/.dev ## put the code into its format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.dev ## write the generated pages anew
+	$(BIN)/python scripts/make_docs.py
+
+captures: $(VENV)/.dev ## write the captures of the tests and the sample anew
+	$(BIN)/python scripts/make_captures.py
+
+bench: $(VENV)/.dev ## measure; results in bench/results
+	$(BIN)/python -m bench
+
+clean: ## remove what make made
+	rm -rf $(VENV) flowglass-data bench/work
+
+$(VENV)/bin/python:
+	sh scripts/make_venv.sh $(PYTHON) $(VENV)
+
+$(VENV)/.base: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.base
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@

@@ -1,0 +1,420 @@
+"""Kernels of the flow table: frames into rows, rows out of it.
+
+Rule: frames are worked in groups, so that the memory of the rows they will touch is fetched ahead and together; what a
+frame changes depends on the frames before it only, never on where a group or a block begins. A kernel stops at the very
+frame that needs a decision (a window to open or to close, a full table) and says which.
+
+Layout. `rows`: (capacity, ROW_WORDS) uint64; the first FLOW_WORDS are a FLOW, the last is the key's window and hash:
+ordinal of the open window << 32 | low half of the hash. Rows are taken in chunks of CHUNK_ROWS; a chunk belongs to one
+open window, so a window is drained in order of first packet. `index`: (power of two,) uint32, row + 1, 0 empty,
+TOMB where a row was drained.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from flowglass.aggregate.decode_kernels import (
+    BYTES,
+    DIRECTION_SHIFT,
+    DST_HI,
+    DST_LO,
+    DST_MAC,
+    HASH,
+    LINK,
+    MARKS,
+    PACKETS,
+    SCRATCH_WORDS,
+    SLOT,
+    SRC_HI,
+    SRC_LO,
+    SRC_MAC_VLAN,
+    TS,
+    TUPLE,
+    decode,
+)
+from flowglass.intrinsics import prefetch
+from flowglass.jit import inlined, lean_kernel
+
+FLOW_WORDS = 12
+ROW_WORDS = 13
+CHUNK_ROWS = 1024
+GROUP = 64
+WINDOWS_PER_POINT = 16
+TOMB = 0xFFFFFFFF
+
+# Words of a row behind the tuple.
+W_LINK, W_MARKS, W_PACKETS, W_BYTES, W_FRAMES, W_FIRST, W_LAST, W_KEY = 5, 6, 7, 8, 9, 10, 11, 12
+
+# What stopped a run of the kernel.
+DONE, ADVANCE, OPEN, FULL, GROW = range(5)
+
+# Columns of `slots`, one row an open window.
+S_LOW_NS, S_HIGH_NS, S_NEXT_ROW, S_END_ROW, S_ROWS, S_MIXED, S_FIRST_CHUNK, S_LAST_CHUNK = range(8)
+SLOT_WORDS = 8
+
+# Columns of `points`, one row a capture point.
+P_LINK_TYPE, P_EDGE_NS, P_LAST_NS, P_SLOT, P_SEEN, P_IN_FLOWS, P_NO_TIME = range(7)
+POINT_WORDS = 7
+
+# Cells of `state`.
+N_FLOWS, N_USED, N_FREE_CHUNKS, N_LINKS, N_LINK_OVERFLOW, LAST_LINK, MAX_FLOWS = range(7)
+STATE_WORDS = 7
+
+LATEST_NS = 2**63 - 2
+"""Times are compared with ends of windows as if this were the last one: then the last window too has an end."""
+
+LINK_ROWS = 1 << 16
+LINK_INDEX = 1 << 18
+OVERFLOW_LINK = 1
+
+_HASH_MULTIPLIER = np.uint64(0xD6E8FEB86659FD93)
+_LOW = np.uint64(0xFFFFFFFF)
+_NO_DIRECTION = ~np.uint64(0xFF << DIRECTION_SHIFT)
+_TAIL_OF_MARKS = np.uint64(0xFFFF0000_00000000)
+_U32 = np.uint64(32)
+
+
+@inlined
+def _mix(value: Any) -> Any:
+    value ^= value >> _U32
+    value *= _HASH_MULTIPLIER
+    value ^= value >> _U32
+    return value
+
+
+@inlined
+def tuple_hash(src_hi: Any, src_lo: Any, dst_hi: Any, dst_lo: Any, rest: Any) -> Any:
+    """Hash of a tuple: rows that may merge after observe (other link endpoints or direction) have the same one."""
+    rest &= _NO_DIRECTION
+    return _mix(src_lo ^ _mix(dst_lo ^ _mix(rest ^ (src_hi * np.uint64(31) + dst_hi))))
+
+
+@inlined
+def _link_row(src: Any, dst: Any, links: Any, link_index: Any, state: Any) -> int:
+    """Row of the link endpoints in `links` (LINK_ROWS, 2); a full table shares row OVERFLOW_LINK, counted."""
+    if src == np.uint64(0) and dst == np.uint64(0):
+        return 0
+    last = state[LAST_LINK]
+    if links[last, 0] == src and links[last, 1] == dst:
+        return last
+    mask = np.uint64(LINK_INDEX - 1)
+    at = _mix(src ^ _mix(dst)) & mask
+    while True:
+        row = np.int64(link_index[at])
+        if row == 0:
+            break
+        if links[row, 0] == src and links[row, 1] == dst:
+            state[LAST_LINK] = row
+            return row
+        at = (at + np.uint64(1)) & mask
+    row = state[N_LINKS]
+    if row >= links.shape[0]:
+        return OVERFLOW_LINK
+    links[row, 0] = src
+    links[row, 1] = dst
+    link_index[at] = np.uint32(row)
+    state[N_LINKS] = row + 1
+    state[LAST_LINK] = row
+    return row
+
+
+@inlined
+def _slot_of(point: int, ts: int, points: Any, slots: Any, open_slots: Any) -> int:
+    """The open window of the point that holds the time, made the current one; -1 none."""
+    current = points[point, P_SLOT]
+    if current >= 0 and slots[current, S_LOW_NS] <= ts < slots[current, S_HIGH_NS]:
+        return current
+    for i in range(open_slots.shape[1]):
+        slot = open_slots[point, i]
+        if slot >= 0 and slots[slot, S_LOW_NS] <= ts < slots[slot, S_HIGH_NS]:
+            points[point, P_SLOT] = slot
+            return slot
+    return -1
+
+
+@inlined
+def _new_row(slot: int, rows: Any, slots: Any, chunks: Any, next_chunk: Any, state: Any) -> int:
+    """A fresh row of the window; -1 when the table is at its limit."""
+    if state[N_FLOWS] >= state[MAX_FLOWS]:
+        return -1
+    if slots[slot, S_NEXT_ROW] == slots[slot, S_END_ROW]:
+        if state[N_FREE_CHUNKS] == 0:
+            return -1
+        state[N_FREE_CHUNKS] -= 1
+        chunk = chunks[state[N_FREE_CHUNKS]]
+        next_chunk[chunk] = -1
+        if slots[slot, S_LAST_CHUNK] >= 0:
+            next_chunk[slots[slot, S_LAST_CHUNK]] = chunk
+        else:
+            slots[slot, S_FIRST_CHUNK] = chunk
+        slots[slot, S_LAST_CHUNK] = chunk
+        slots[slot, S_NEXT_ROW] = chunk * CHUNK_ROWS
+        slots[slot, S_END_ROW] = chunk * CHUNK_ROWS + CHUNK_ROWS
+    row = slots[slot, S_NEXT_ROW]
+    slots[slot, S_NEXT_ROW] = row + 1
+    slots[slot, S_ROWS] += 1
+    state[N_FLOWS] += 1
+    return row
+
+
+@inlined
+def _fill_row(rows: Any, at: int, group: Any, base: int, key: Any, point: int) -> None:
+    for word in range(5):
+        rows[at, word] = group[base + word]
+    rows[at, W_LINK] = group[base + LINK]
+    rows[at, W_MARKS] = group[base + MARKS] | np.uint64(point)
+    rows[at, W_PACKETS] = group[base + PACKETS]
+    rows[at, W_BYTES] = group[base + BYTES]
+    rows[at, W_FRAMES] = np.uint64(1)
+    rows[at, W_FIRST] = group[base + TS]
+    rows[at, W_LAST] = group[base + TS]
+    rows[at, W_KEY] = key
+
+
+@inlined
+def _add_to_row(rows: Any, at: int, group: Any, base: int) -> None:
+    rows[at, W_PACKETS] += group[base + PACKETS]
+    rows[at, W_BYTES] += group[base + BYTES]
+    rows[at, W_FRAMES] += np.uint64(1)
+    rows[at, W_MARKS] |= group[base + MARKS] & _TAIL_OF_MARKS
+    ts = np.int64(group[base + TS])
+    if ts < np.int64(rows[at, W_FIRST]):
+        rows[at, W_FIRST] = group[base + TS]
+    if ts > np.int64(rows[at, W_LAST]):
+        rows[at, W_LAST] = group[base + TS]
+
+
+@inlined
+def _count(
+    group: Any,
+    base: int,
+    point: int,
+    rows: Any,
+    index: Any,
+    slots: Any,
+    chunks: Any,
+    next_chunk: Any,
+    state: Any,
+) -> int:
+    """Add one decoded frame to the table; -1 when it needs a row and the table is at its limit."""
+    slot = np.int64(group[base + SLOT])
+    key = (group[base + SLOT] << _U32) | (group[base + HASH] & _LOW)
+    mask = np.uint64(index.shape[0] - 1)
+    at = group[base + HASH] & mask
+    grave = np.int64(-1)
+    mixed = 0
+    while True:
+        cell = np.int64(index[at])
+        if cell == 0:
+            break
+        if cell == TOMB:
+            if grave < 0:
+                grave = np.int64(at)
+        else:
+            row = cell - 1
+            if (
+                rows[row, W_KEY] == key
+                and rows[row, 1] == group[base + SRC_LO]
+                and rows[row, 3] == group[base + DST_LO]
+                and rows[row, 0] == group[base + SRC_HI]
+                and rows[row, 2] == group[base + DST_HI]
+            ):
+                differs = rows[row, 4] ^ group[base + TUPLE]
+                if differs == np.uint64(0) and rows[row, W_LINK] == group[base + LINK]:
+                    _add_to_row(rows, row, group, base)
+                    return 0
+                if differs & _NO_DIRECTION == np.uint64(0):
+                    mixed = 1
+        at = (at + np.uint64(1)) & mask
+    row = _new_row(slot, rows, slots, chunks, next_chunk, state)
+    if row < 0:
+        return -1
+    if mixed:
+        slots[slot, S_MIXED] = 1
+    _fill_row(rows, row, group, base, key, point)
+    if grave >= 0:
+        index[grave] = np.uint32(row + 1)
+    else:
+        index[at] = np.uint32(row + 1)
+        state[N_USED] += 1
+    return 0
+
+
+@lean_kernel
+def add_frames(
+    data: Any,
+    frames: Any,
+    begin: int,
+    rules: Any,
+    rows: Any,
+    index: Any,
+    points: Any,
+    causes: Any,
+    slots: Any,
+    open_slots: Any,
+    chunks: Any,
+    next_chunk: Any,
+    links: Any,
+    link_index: Any,
+    state: Any,
+    group: Any,
+    group_cause: Any,
+) -> tuple[int, int]:
+    """Add frames from `begin` on. Returns (frames done in all, DONE | ADVANCE | OPEN | FULL | GROW).
+
+    ADVANCE: the next frame's time passes its point's edge; OPEN: it lies in a window that is not open; FULL: it needs
+    a row and there is none; GROW: the index is too full to be sure of a place. `group`: (GROUP * SCRATCH_WORDS,) uint64
+    and `group_cause`: (GROUP,) int64 are scratch.
+    """
+    total = frames.shape[0]
+    mask = np.uint64(index.shape[0] - 1)
+    at = begin
+    while at < total:
+        if state[N_USED] + GROUP > index.shape[0] // 4 * 3:
+            return at, GROW
+        size = 0
+        stopped = DONE
+        while size < GROUP and at + size < total:
+            frame = frames[at + size]
+            point = np.int64(frame["point"])
+            ts = frame["ts_ns"]
+            if ts < 0:
+                ts = points[point, P_LAST_NS]
+                frames[at + size]["ts_ns"] = ts
+                points[point, P_NO_TIME] += 1
+            moment = min(ts, LATEST_NS)
+            if moment >= points[point, P_EDGE_NS]:
+                stopped = ADVANCE
+                break
+            base = size * SCRATCH_WORDS
+            cause = decode(data, frame, points[point, P_LINK_TYPE], rules, group, base)
+            group_cause[size] = cause
+            if cause < 0:
+                slot = _slot_of(point, moment, points, slots, open_slots)
+                if slot < 0:
+                    stopped = OPEN
+                    break
+                group[base + SLOT] = np.uint64(slot)
+                group[base + TS] = np.uint64(ts)
+                group[base + LINK] = np.uint64(
+                    _link_row(group[base + SRC_MAC_VLAN], group[base + DST_MAC], links, link_index, state)
+                )
+                group[base + HASH] = tuple_hash(
+                    group[base + SRC_HI],
+                    group[base + SRC_LO],
+                    group[base + DST_HI],
+                    group[base + DST_LO],
+                    group[base + TUPLE] ^ (group[base + SLOT] << _U32),
+                )
+                prefetch(index, np.int64(group[base + HASH] & mask))
+            points[point, P_LAST_NS] = ts
+            size += 1
+        for i in range(size):
+            if group_cause[i] < 0:
+                cell = np.int64(index[group[i * SCRATCH_WORDS + HASH] & mask])
+                if cell not in (0, TOMB):
+                    prefetch(rows, (cell - 1) * ROW_WORDS)
+                    prefetch(rows, (cell - 1) * ROW_WORDS + W_KEY)
+        for i in range(size):
+            point = np.int64(frames[at + i]["point"])
+            if group_cause[i] < 0:
+                if _count(group, i * SCRATCH_WORDS, point, rows, index, slots, chunks, next_chunk, state) < 0:
+                    return at + i, FULL
+                points[point, P_IN_FLOWS] += 1
+                if group[i * SCRATCH_WORDS + LINK] == np.uint64(OVERFLOW_LINK):
+                    state[N_LINK_OVERFLOW] += 1
+            else:
+                causes[point, group_cause[i]] += 1
+            points[point, P_SEEN] += 1
+        at += size
+        if stopped != DONE:
+            return at, stopped
+    return at, DONE
+
+
+@lean_kernel
+def take_rows(slot: int, start: int, out: Any, rows: Any, slots: Any, next_chunk: Any) -> None:
+    """Copy the FLOWs of a window, from its `start`-th (a multiple of CHUNK_ROWS) on, into out (n, FLOW_WORDS)."""
+    chunk = slots[slot, S_FIRST_CHUNK]
+    for _ in range(start // CHUNK_ROWS):
+        chunk = next_chunk[chunk]
+    done = 0
+    while done < out.shape[0]:
+        base = chunk * CHUNK_ROWS
+        for i in range(min(CHUNK_ROWS, out.shape[0] - done)):
+            for word in range(FLOW_WORDS):
+                out[done + i, word] = rows[base + i, word]
+        done += CHUNK_ROWS
+        chunk = next_chunk[chunk]
+
+
+@lean_kernel
+def forget_rows(slot: int, rows: Any, index: Any, slots: Any, chunks: Any, next_chunk: Any, state: Any) -> None:
+    """Take a drained window's rows out of the index and give its chunks back."""
+    left = slots[slot, S_ROWS]
+    alone = left == state[N_FLOWS]
+    if alone:
+        index[:] = 0
+        state[N_USED] = 0
+    mask = np.uint64(index.shape[0] - 1)
+    chunk = slots[slot, S_FIRST_CHUNK]
+    state[N_FLOWS] -= left
+    while chunk >= 0:
+        if not alone:
+            for i in range(min(CHUNK_ROWS, left)):
+                row = chunk * CHUNK_ROWS + i
+                at = (
+                    tuple_hash(
+                        rows[row, 0],
+                        rows[row, 1],
+                        rows[row, 2],
+                        rows[row, 3],
+                        rows[row, 4] ^ (np.uint64(slot) << _U32),
+                    )
+                    & mask
+                )
+                while np.int64(index[at]) != row + 1:
+                    at = (at + np.uint64(1)) & mask
+                index[at] = np.uint32(TOMB)
+        left -= CHUNK_ROWS
+        following = next_chunk[chunk]
+        chunks[state[N_FREE_CHUNKS]] = chunk
+        state[N_FREE_CHUNKS] += 1
+        chunk = following
+    slots[slot, S_FIRST_CHUNK] = -1
+    slots[slot, S_LAST_CHUNK] = -1
+    slots[slot, S_NEXT_ROW] = 0
+    slots[slot, S_END_ROW] = 0
+    slots[slot, S_ROWS] = 0
+    slots[slot, S_MIXED] = 0
+
+
+@lean_kernel
+def rebuild_index(index: Any, rows: Any, slots: Any, open_list: Any, next_chunk: Any, state: Any) -> None:
+    """Enter the rows of all open windows into an empty index. Rows are not moved."""
+    mask = np.uint64(index.shape[0] - 1)
+    for slot in open_list:
+        chunk = slots[slot, S_FIRST_CHUNK]
+        left = slots[slot, S_ROWS]
+        while chunk >= 0 and left > 0:
+            for i in range(min(CHUNK_ROWS, left)):
+                row = chunk * CHUNK_ROWS + i
+                at = (
+                    tuple_hash(
+                        rows[row, 0],
+                        rows[row, 1],
+                        rows[row, 2],
+                        rows[row, 3],
+                        rows[row, 4] ^ (np.uint64(slot) << _U32),
+                    )
+                    & mask
+                )
+                while index[at] != 0:
+                    at = (at + np.uint64(1)) & mask
+                index[at] = np.uint32(row + 1)
+            left -= CHUNK_ROWS
+            chunk = next_chunk[chunk]
+    state[N_USED] = state[N_FLOWS]

@@ -1,0 +1,90 @@
+"""Tables for people: the first records, and the account of a run.
+
+Rule: everything counted is shown where it is not zero; sums are shown so that a reader can check them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from flowglass.app.summary import Summary
+from flowglass.enrich import Excluded
+
+
+def print_records(records: list[dict[str, Any]]) -> None:
+    """Records as a table; columns that are `-` in all of them are named below it instead."""
+    if not records:
+        return
+    names = list(records[0])
+    filled = [name for name in names if any(record[name] is not None for record in records)]
+    table = Table(title="first records", title_justify="left", box=None, pad_edge=False, padding=(0, 1))
+    for name in filled:
+        table.add_column(name, justify="right" if isinstance(records[0][name], int) else "left", no_wrap=True)
+    for record in records:
+        table.add_row(*("-" if record[name] is None else str(record[name]) for name in filled))
+    console = Console()
+    needed = Console(width=10_000).measure(table).maximum
+    if console.is_terminal:
+        console.print(table)
+    else:
+        Console(width=needed).print(table)
+    empty = [name for name in names if name not in filled]
+    if empty:
+        console.print(f"- in all of them: {', '.join(empty)}")
+    console.print()
+
+
+def print_summary(summary: Summary, out: str) -> None:
+    """What became of every packet, and where the objects are."""
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
+    table.add_column(justify="right")
+    table.add_column()
+    for count, text in _lines(summary):
+        table.add_row(f"{count:,}", text)
+    console = Console(highlight=False)
+    console.print(table)
+    for result in summary.objects[:5]:
+        state = "" if result.created else " (already there)"
+        console.print(f"  {out}/{result.key}{state}", soft_wrap=True)
+    if len(summary.objects) > 5:
+        console.print(f"  … and {len(summary.objects) - 5} more below {out}/AWSLogs")
+    if summary.objects:
+        console.print(
+            f"next: python -c \"import flowglass; print(flowglass.read('{out}').to_arrow())\"", soft_wrap=True
+        )
+
+
+def _lines(summary: Summary) -> Iterator[tuple[int, str]]:
+    seen = summary.observed
+    points = len(summary.points)
+    yield summary.frames, f"packets seen at {points} capture point{'s' if points != 1 else ''}, of which"
+    yield summary.frames_in_flows + summary.open_frames, f"in {summary.flows + summary.open_flows:,} flows"
+    for cause, count in summary.not_recorded.items():
+        yield count, f"not recorded: {cause}"
+    optional = [
+        (sum(point.counts.without_time for point in summary.points), "had no time and took the one before"),
+        (
+            sum(point.counts.late for point in summary.points),
+            "came late, into further records of their window",
+        ),
+        (summary.capture_dropped, "lost by the capture itself, as it says"),
+        (summary.link_overflow, "without link addresses: too many different ones"),
+        (seen.unowned, "flows of no interface of the inventory"),
+        (seen.ambiguous, "flows of addresses that several VPCs hold"),
+        *((seen.excluded[cause], f"flows never logged at AWS: {cause.text}") for cause in Excluded),
+        (seen.second_look_flows, "flows seen again where their interface is not"),
+        (seen.second_observations, "flows seen by a second interface"),
+        (seen.merged, "observations merged: other link addresses only"),
+        (summary.filtered, "observations of another traffic type"),
+        (summary.open_flows, "flows cut off by the interruption"),
+        (summary.dropped_records, "records taken back with objects that were not complete"),
+        (summary.early_drains, "times the flow table was full and was drained early"),
+    ]
+    yield from ((count, text) for count, text in optional if count)
+    quiet = f", {summary.nodata:,} of them NODATA" if summary.nodata else ""
+    yield summary.records, f"records{quiet}, in {summary.seconds:.1f} s"
+    yield len(summary.objects), "objects"

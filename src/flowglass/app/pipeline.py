@@ -1,0 +1,156 @@
+"""The way from flow batches to objects: observe, enrich, build; and NODATA for the windows without traffic.
+
+Rule: it wires rooms and counts; what a record says is decided in `enrich`, where it goes in `deliver`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from flowglass.app.options import RecordOptions
+from flowglass.deliver import Delivered, ObjectBuilder, Sink
+from flowglass.enrich import Enricher, Observations, ObserveCounts, Observer, Presence, traffic_mask
+from flowglass.fields.contracts import I32, I64, FlowBatch, Point, Watermark
+from flowglass.inventory import Snapshot, of_points
+
+SLICE_RECORDS: Final = 1 << 16
+_NS: Final = 1_000_000_000
+
+
+class Pipeline:
+    """Turns FlowBatch and Watermark into objects of one flow log an account and region.
+
+    `fixed_points`: all capture points are known from the start, so windows without traffic are decided as soon as
+    every point is past them, else at the end. `keep`: how many of the first records to keep for showing.
+    """
+
+    def __init__(
+        self,
+        options: RecordOptions,
+        inventory: Snapshot | None,
+        sink: Sink,
+        *,
+        fixed_points: bool,
+        keep: int = 0,
+    ) -> None:
+        self._options = options
+        self._inventory = inventory
+        self._sink = sink
+        self._fixed_points = fixed_points
+        self._keep = keep
+        self._points: list[Point] = []
+        self._final_before_s: dict[int, int] = {}
+        self._builders: dict[tuple[str, str], ObjectBuilder] = {}
+        self.counts = ObserveCounts()
+        self.records = 0
+        self.filtered = 0
+        self.nodata = 0
+        self.first: list[dict[str, Any]] = []
+
+    def take(self, item: FlowBatch | Watermark, points: Sequence[Point]) -> None:
+        """Take what the aggregator hands over; `points` are the source's so far."""
+        if len(points) > len(self._points):
+            self._meet(points)
+        if isinstance(item, FlowBatch):
+            self._record(self._observer.observe(item))
+        else:
+            self._pass(item)
+
+    def finish(self) -> list[Delivered]:
+        """Finish every object and return all."""
+        if self._points:
+            self._settle_presence(None)
+        for builder in self._builders.values():
+            builder.close()
+        return self.delivered
+
+    def abort(self) -> int:
+        """Drop the objects that are not finished; return how many records they held."""
+        return sum(builder.abort() for builder in self._builders.values())
+
+    @property
+    def delivered(self) -> list[Delivered]:
+        """The objects finished so far."""
+        return [result for builder in self._builders.values() for result in builder.results]
+
+    @property
+    def flow_log_ids(self) -> list[str]:
+        """The flow logs that have records, one an account and region."""
+        return [self._options.flow_log(*scope).id for scope in self._builders]
+
+    def _meet(self, points: Sequence[Point]) -> None:
+        """New capture points appeared: look at them, and make their interfaces where no inventory does."""
+        options = self._options
+        self._points = list(points)
+        self._snapshot = self._inventory or of_points(points, *options.place())
+        self._observer = Observer(self._snapshot, points)
+        self._enricher = Enricher(
+            options.columns.columns,
+            self._snapshot,
+            version=options.columns.version,
+            assume_accept=options.assume_accept,
+        )
+        if not self._final_before_s:
+            self._presence = Presence(self._snapshot, points, options.interval_s)
+        else:
+            self._presence.meet(self._snapshot, points)
+        interfaces = self._snapshot.interfaces
+        places = zip(interfaces.account.to_pylist(), interfaces.region.to_pylist(), strict=True)
+        scopes = [(account or options.place()[0], region or options.place()[1]) for account, region in places]
+        self._scopes = list(dict.fromkeys(scopes))
+        number = {scope: place for place, scope in enumerate(self._scopes)}
+        self._scope_of = np.array([number[scope] for scope in scopes], np.int32)
+
+    def _record(self, seen: Observations) -> None:
+        self.counts += seen.counts
+        self._presence.saw(seen.window_start_s, np.unique(seen.interface))
+        wanted = traffic_mask(seen, self._options.traffic_type, assume_accept=self._options.assume_accept)
+        self.filtered += int(len(wanted) - np.count_nonzero(wanted))
+        for start in range(0, len(seen.flows), SLICE_RECORDS):
+            stop = min(start + SLICE_RECORDS, len(seen.flows))
+            batch = self._enricher.records(seen, start, stop)
+            ends = seen.flows["last_ns"][start:stop] // _NS
+            self._build(batch, ends, seen.interface[start:stop], wanted[start:stop])
+
+    def _pass(self, mark: Watermark) -> None:
+        self._final_before_s[mark.point] = mark.final_before_s
+        before_s = min(self._final_before_s.values())
+        if self._fixed_points and len(self._final_before_s) == len(self._points):
+            self._settle_presence(before_s)
+            before_s = min(before_s, self._presence.decided_before_s)
+        for builder in self._builders.values():
+            builder.settle(before_s)
+
+    def _settle_presence(self, before_s: int | None) -> None:
+        absent = self._presence.finish() if before_s is None else self._presence.settle(before_s)
+        for window_start_s, interfaces in absent:
+            window_s = self._options.interval_s
+            batch = self._enricher.status_records(window_start_s, window_s, interfaces)
+            ends: I64 = np.full(len(interfaces), window_start_s + window_s - 1, np.int64)
+            self.nodata += len(interfaces)
+            self._build(batch, ends, interfaces, np.ones(len(interfaces), np.bool_))
+
+    def _build(self, batch: Any, ends: I64, interfaces: I32, wanted: Any) -> None:
+        """Append the wanted rows of a batch to the objects of their account and region."""
+        if len(self.first) < self._keep:
+            shown = batch.take(np.flatnonzero(wanted)[: self._keep - len(self.first)])
+            self.first.extend(shown.to_pylist())
+        every = bool(wanted.all())
+        if len(self._scopes) == 1:
+            rows = None if every else np.flatnonzero(wanted)
+            self._builder(self._scopes[0]).add(batch, ends, rows)
+            self.records += len(wanted) if rows is None else len(rows)
+            return
+        scope_of_row = self._scope_of[interfaces]
+        for place in np.unique(scope_of_row[wanted]).tolist():
+            rows = np.flatnonzero(wanted & (scope_of_row == place))
+            self._builder(self._scopes[place]).add(batch, ends, rows)
+            self.records += len(rows)
+
+    def _builder(self, scope: tuple[str, str]) -> ObjectBuilder:
+        if scope not in self._builders:
+            self._builders[scope] = ObjectBuilder(self._options.flow_log(*scope), self._sink)
+        return self._builders[scope]

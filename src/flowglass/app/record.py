@@ -1,0 +1,187 @@
+"""`record`: captures in, flow-log objects out, and an account of every packet.
+
+Rule: it looks at all of its input before it writes, and leaves only finished objects behind, whatever ends it.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+from flowglass.aggregate import Aggregator, FlowTable, WindowClock
+from flowglass.app.options import RecordOptions
+from flowglass.app.pipeline import Pipeline
+from flowglass.app.summary import PointSummary, Summary
+from flowglass.capture import SUPPORTED, CaptureFiles, link_type_name, named_captures
+from flowglass.deliver import DirectorySink, Sink
+from flowglass.fields.contracts import FrameBlock
+from flowglass.fields.errors import CaptureDamaged, CaptureEmpty, LinkTypeUnsupported
+from flowglass.inventory import Snapshot, load
+
+Watcher = Callable[[CaptureFiles, int], None]
+"""Told about progress: the captures and the frames taken so far."""
+
+
+class _Interruption:
+    """Ctrl-C while a block is worked on waits for its end; while a capture is read it breaks in."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._reading = False
+
+    def _handle(self, _signal: int, _frame: FrameType | None) -> None:
+        self.asked = True
+        if self._reading:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def handled(self) -> Iterator[None]:
+        """Take SIGINT over; in a thread other than the main one Python keeps it."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.signal(signal.SIGINT, self._handle)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def next(self, blocks: Iterator[FrameBlock]) -> FrameBlock | None:
+        """The next block, None at the end or after Ctrl-C."""
+        if self.asked:
+            return None
+        self._reading = True
+        try:
+            return next(blocks, None)
+        except KeyboardInterrupt:
+            self.asked = True
+            return None
+        finally:
+            self._reading = False
+
+
+def record(
+    captures: Sequence[str],
+    out: str,
+    options: RecordOptions,
+    *,
+    inventory: str | None = None,
+    keep: int = 0,
+    watch: Watcher | None = None,
+) -> tuple[Summary, list[CaptureDamaged]]:
+    """Record captures into the folder `out`, which stands for a bucket.
+
+    Returns the account and the damage found in captures; what stands before damage is recorded. After Ctrl-C the
+    objects that were complete are there and the account says what was cut off. Raises any error of
+    `flowglass.fields.errors` that a wrong capture, inventory or destination is.
+    """
+    started = time.monotonic()
+    snapshot = load(inventory, account=options.account, region=options.region) if inventory else None
+    named = named_captures(captures)
+    recording = _Recording(CaptureFiles(named), DirectorySink(out), options, snapshot, keep)
+    recording.run(watch)
+    summary = recording.summary(time.monotonic() - started)
+    if not summary.interrupted:
+        _refuse_nothing(named[0].path, recording.source, summary)
+    return summary, recording.source.faults
+
+
+class _Recording:
+    """One run: its rooms wired together."""
+
+    def __init__(
+        self, source: CaptureFiles, sink: Sink, options: RecordOptions, snapshot: Snapshot | None, keep: int
+    ) -> None:
+        sink.clean()
+        self.source = source
+        self._aggregator = Aggregator(
+            WindowClock(options.interval_s), FlowTable(options.max_flows, options.nflog_rules)
+        )
+        self._pipeline = Pipeline(options, snapshot, sink, fixed_points=source.one_stream, keep=keep)
+        self._interruption = _Interruption()
+        self._cut_off = (0, 0)
+        self._dropped_records = 0
+
+    def run(self, watch: Watcher | None) -> None:
+        """Record all, or until Ctrl-C; nothing half-written stays behind."""
+        with self._interruption.handled():
+            try:
+                self._read(watch)
+                if self._interruption.asked:
+                    self._cut_off = self._aggregator.discard()
+                    self._dropped_records = self._pipeline.abort()
+                else:
+                    for item in self._aggregator.finish():
+                        self._pipeline.take(item, self.source.points)
+                    self._pipeline.finish()
+            except BaseException:
+                self._pipeline.abort()
+                raise
+
+    def _read(self, watch: Watcher | None) -> None:
+        blocks = iter(self.source)
+        frames = 0
+        while (block := self._interruption.next(blocks)) is not None:
+            for item in self._aggregator.add(block, self.source.points):
+                self._pipeline.take(item, self.source.points)
+            frames += len(block.frames)
+            if watch is not None:
+                watch(self.source, frames)
+
+    def summary(self, seconds: float) -> Summary:
+        """The account of the run."""
+        points = tuple(
+            PointSummary(
+                name=point.name,
+                link_type=link_type_name(point.link_type),
+                counts=self._aggregator.counts(row),
+            )
+            for row, point in enumerate(self.source.points[: self._aggregator.points])
+        )
+        return Summary(
+            points=points,
+            flows=self._aggregator.flows_out,
+            frames_in_flows=self._aggregator.frames_out,
+            open_flows=self._cut_off[0],
+            open_frames=self._cut_off[1],
+            early_drains=self._aggregator.early_drains,
+            link_overflow=self._aggregator.link_overflow,
+            capture_dropped=self.source.dropped,
+            observed=self._pipeline.counts,
+            records=self._pipeline.records,
+            nodata=self._pipeline.nodata,
+            filtered=self._pipeline.filtered,
+            dropped_records=self._dropped_records,
+            objects=tuple(self._pipeline.delivered),
+            flow_logs=tuple(self._pipeline.flow_log_ids),
+            seconds=seconds,
+            interrupted=self._interruption.asked,
+            warnings=tuple(_warnings(self.source, points)),
+            first=self._pipeline.first,
+        )
+
+
+def _refuse_nothing(path: str, source: CaptureFiles, summary: Summary) -> None:
+    """Raise where no frame could be recorded and nothing else tells why."""
+    if source.faults:
+        return
+    if not summary.frames:
+        raise CaptureEmpty(f"{path}: holds no packet; check the capture's filter and interface")
+    if not any(point.link_type in SUPPORTED for point in source.points):
+        names = ", ".join(source.unsupported())
+        raise LinkTypeUnsupported(
+            f"{path}: link type {names} is not supported; capture on an interface of another kind, "
+            "or see docs/reference/link-types.md"
+        )
+
+
+def _warnings(source: CaptureFiles, points: Sequence[PointSummary]) -> Iterator[str]:
+    for name in source.unsupported():
+        frames = sum(point.counts.seen for point in points if point.link_type == name)
+        yield f"link type {name} is not supported: {frames} frames of it were not recorded"
+    if source.dropped:
+        yield f"the captures say that {source.dropped} packets were lost while capturing"

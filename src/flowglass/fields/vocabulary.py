@@ -1,0 +1,43 @@
+"""Closed sets of words that rooms and the command line share.
+
+Rule: nothing is imported here that takes time, so that the command line can use it before it does any work.
+"""
+
+from __future__ import annotations
+
+import enum
+
+
+@enum.unique
+class Direction(enum.IntEnum):
+    """Direction as the capture point or the interface sees it."""
+
+    UNKNOWN = 0
+    IN = 1
+    OUT = 2
+
+
+@enum.unique
+class Verdict(enum.IntEnum):
+    """What was decided about a packet, where anything decided."""
+
+    UNKNOWN = 0
+    ACCEPT = 1
+    REJECT = 2
+
+
+@enum.unique
+class FileFormat(enum.Enum):
+    """AWS's names of object formats."""
+
+    PLAIN_TEXT = "plain-text"
+    PARQUET = "parquet"
+
+
+@enum.unique
+class TrafficType(enum.Enum):
+    """Which verdicts a flow log asks for. Unknown verdicts go to ALL only."""
+
+    ALL = "ALL"
+    ACCEPT = "ACCEPT"
+    REJECT = "REJECT"
