@@ -7,6 +7,7 @@ another one calls.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable
@@ -43,12 +44,17 @@ def cache_dir() -> Path:
     return (Path(chosen) if chosen else data_dir() / "cache") / f"kernels-{_kernels_digest()}"
 
 
-def compiled_before() -> bool:
-    """Whether some earlier run compiled the kernels as they are now."""
-    return cache_dir().is_dir()
+def compiled_before(command: str) -> bool:
+    """Whether an earlier run of a command compiled all the kernels that it needs, as they are now."""
+    return (cache_dir() / f"{command}.compiled").exists()
 
 
-FIRST_RUN: Final = not compiled_before()
+def mark_compiled(command: str) -> None:
+    """Note that a command ran to its end, so that its kernels are compiled; where that cannot be kept, nothing is."""
+    with contextlib.suppress(OSError):
+        (cache_dir() / f"{command}.compiled").touch()
+
+
 numba.config.CACHE_DIR = str(cache_dir())
 
 _OPTIONS: Final = {"cache": True, "nogil": True, "error_model": "numpy", "boundscheck": False}

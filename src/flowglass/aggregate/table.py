@@ -50,6 +50,7 @@ class FlowTable:
         self._state[k.N_FREE_CHUNKS] = chunks
         self._state[k.N_LINKS] = k.OVERFLOW_LINK + 1
         self._state[k.MAX_FLOWS] = self.max_flows
+        self._state[k.ROW_BITS] = (len(self._rows) + 1).bit_length()
         self._group: U64 = np.zeros(k.GROUP * SCRATCH_WORDS, np.uint64)
         self._group_cause: I64 = np.zeros(k.GROUP, np.int64)
 

@@ -6,8 +6,9 @@ frame that needs a decision (a window to open or to close, a full table) and say
 
 Layout. `rows`: (capacity, ROW_WORDS) uint64; the first FLOW_WORDS are a FLOW, the last is the key's window and hash:
 ordinal of the open window << 32 | low half of the hash. Rows are taken in chunks of CHUNK_ROWS; a chunk belongs to one
-open window, so a window is drained in order of first packet. `index`: (power of two,) uint32, row + 1, 0 empty,
-TOMB where a row was drained.
+open window, so a window is drained in order of first packet. `index`: (power of two,) uint32, 0 empty, TOMB where a row
+was drained, else row + 1 in the low ROW_BITS and, in the bits that the number of rows leaves, a tag of the hash: a probe
+passes other flows without touching their rows.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from flowglass.jit import inlined, lean_kernel
 FLOW_WORDS = 12
 ROW_WORDS = 13
 CHUNK_ROWS = 1024
-GROUP = 64
+GROUP = 32
 WINDOWS_PER_POINT = 16
 TOMB = 0xFFFFFFFF
 
@@ -60,8 +61,8 @@ P_LINK_TYPE, P_EDGE_NS, P_LAST_NS, P_SLOT, P_SEEN, P_IN_FLOWS, P_NO_TIME = range
 POINT_WORDS = 7
 
 # Cells of `state`.
-N_FLOWS, N_USED, N_FREE_CHUNKS, N_LINKS, N_LINK_OVERFLOW, LAST_LINK, MAX_FLOWS = range(7)
-STATE_WORDS = 7
+N_FLOWS, N_USED, N_FREE_CHUNKS, N_LINKS, N_LINK_OVERFLOW, LAST_LINK, MAX_FLOWS, ROW_BITS = range(8)
+STATE_WORDS = 8
 
 LATEST_NS = 2**63 - 2
 """Times are compared with ends of windows as if this were the last one: then the last window too has an end."""
@@ -136,6 +137,32 @@ def _slot_of(point: int, ts: int, points: Any, slots: Any, open_slots: Any) -> i
 
 
 @inlined
+def _tag(hashed: Any, row_bits: int) -> int:
+    """The bits of a hash that an index cell has room for, in their place."""
+    return (np.int64(hashed >> _U32) << row_bits) & 0xFFFFFFFF
+
+
+@inlined
+def _fetch_row(hashed: Any, rows: Any, index: Any, row_bits: int) -> None:
+    """Fetch ahead the row that a hash most likely belongs to."""
+    mask = np.uint64(index.shape[0] - 1)
+    at = hashed & mask
+    tag = _tag(hashed, row_bits)
+    low = (1 << row_bits) - 1
+    while True:
+        cell = np.int64(index[at])
+        if cell == 0:
+            return
+        if cell & ~low == tag and cell != TOMB:
+            word = ((cell & low) - 1) * ROW_WORDS
+            prefetch(rows, word)
+            prefetch(rows, word + W_MARKS)
+            prefetch(rows, word + W_KEY)
+            return
+        at = (at + np.uint64(1)) & mask
+
+
+@inlined
 def _new_row(slot: int, rows: Any, slots: Any, chunks: Any, next_chunk: Any, state: Any) -> int:
     """A fresh row of the window; -1 when the table is at its limit."""
     if state[N_FLOWS] >= state[MAX_FLOWS]:
@@ -204,6 +231,8 @@ def _count(
     key = (group[base + SLOT] << _U32) | (group[base + HASH] & _LOW)
     mask = np.uint64(index.shape[0] - 1)
     at = group[base + HASH] & mask
+    tag = _tag(group[base + HASH], state[ROW_BITS])
+    low = (1 << state[ROW_BITS]) - 1
     grave = np.int64(-1)
     mixed = 0
     while True:
@@ -213,8 +242,8 @@ def _count(
         if cell == TOMB:
             if grave < 0:
                 grave = np.int64(at)
-        else:
-            row = cell - 1
+        elif cell & ~low == tag:
+            row = (cell & low) - 1
             if (
                 rows[row, W_KEY] == key
                 and rows[row, 1] == group[base + SRC_LO]
@@ -236,9 +265,9 @@ def _count(
         slots[slot, S_MIXED] = 1
     _fill_row(rows, row, group, base, key, point)
     if grave >= 0:
-        index[grave] = np.uint32(row + 1)
+        index[grave] = np.uint32(tag | (row + 1))
     else:
-        index[at] = np.uint32(row + 1)
+        index[at] = np.uint32(tag | (row + 1))
         state[N_USED] += 1
     return 0
 
@@ -314,10 +343,7 @@ def add_frames(
             size += 1
         for i in range(size):
             if group_cause[i] < 0:
-                cell = np.int64(index[group[i * SCRATCH_WORDS + HASH] & mask])
-                if cell not in (0, TOMB):
-                    prefetch(rows, (cell - 1) * ROW_WORDS)
-                    prefetch(rows, (cell - 1) * ROW_WORDS + W_KEY)
+                _fetch_row(group[i * SCRATCH_WORDS + HASH], rows, index, state[ROW_BITS])
         for i in range(size):
             point = np.int64(frames[at + i]["point"])
             if group_cause[i] < 0:
@@ -351,6 +377,13 @@ def take_rows(slot: int, start: int, out: Any, rows: Any, slots: Any, next_chunk
         chunk = next_chunk[chunk]
 
 
+@inlined
+def _row_hash(rows: Any, row: int, slot: int) -> Any:
+    """The hash that a row was entered under."""
+    window = np.uint64(slot) << _U32
+    return tuple_hash(rows[row, 0], rows[row, 1], rows[row, 2], rows[row, 3], rows[row, 4] ^ window)
+
+
 @lean_kernel
 def forget_rows(slot: int, rows: Any, index: Any, slots: Any, chunks: Any, next_chunk: Any, state: Any) -> None:
     """Take a drained window's rows out of the index and give its chunks back."""
@@ -366,17 +399,10 @@ def forget_rows(slot: int, rows: Any, index: Any, slots: Any, chunks: Any, next_
         if not alone:
             for i in range(min(CHUNK_ROWS, left)):
                 row = chunk * CHUNK_ROWS + i
-                at = (
-                    tuple_hash(
-                        rows[row, 0],
-                        rows[row, 1],
-                        rows[row, 2],
-                        rows[row, 3],
-                        rows[row, 4] ^ (np.uint64(slot) << _U32),
-                    )
-                    & mask
-                )
-                while np.int64(index[at]) != row + 1:
+                hashed = _row_hash(rows, row, slot)
+                at = hashed & mask
+                cell = _tag(hashed, state[ROW_BITS]) | (row + 1)
+                while np.int64(index[at]) != cell:
                     at = (at + np.uint64(1)) & mask
                 index[at] = np.uint32(TOMB)
         left -= CHUNK_ROWS
@@ -402,19 +428,11 @@ def rebuild_index(index: Any, rows: Any, slots: Any, open_list: Any, next_chunk:
         while chunk >= 0 and left > 0:
             for i in range(min(CHUNK_ROWS, left)):
                 row = chunk * CHUNK_ROWS + i
-                at = (
-                    tuple_hash(
-                        rows[row, 0],
-                        rows[row, 1],
-                        rows[row, 2],
-                        rows[row, 3],
-                        rows[row, 4] ^ (np.uint64(slot) << _U32),
-                    )
-                    & mask
-                )
+                hashed = _row_hash(rows, row, slot)
+                at = hashed & mask
                 while index[at] != 0:
                     at = (at + np.uint64(1)) & mask
-                index[at] = np.uint32(row + 1)
+                index[at] = np.uint32(_tag(hashed, state[ROW_BITS]) | (row + 1))
             left -= CHUNK_ROWS
             chunk = next_chunk[chunk]
     state[N_USED] = state[N_FLOWS]

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from flowglass.fields.contracts import I32, Point
-from flowglass.inventory.columns import Row, columns, texts
+from flowglass.inventory.columns import Row, columns
 from flowglass.inventory.index import Addresses, Devices, Held, Index, Routing, Turns
 from flowglass.inventory.kernels import NONE
 from flowglass.inventory.model import ECS_FIELDS, Interface, RegionalNatGateway, Subnet, ecs_key
@@ -23,6 +23,7 @@ from flowglass.inventory.routes import Domain, Places, RouteBuilder, Vpc, domain
 from flowglass.inventory.scalars import Cidr, parse_cidr
 from flowglass.inventory.snapshot import Interfaces, Role, Snapshot
 from flowglass.inventory.tables import tables
+from flowglass.inventory.texts import texts
 
 _HEX_DIGITS: Final = 17
 _WORD: Final = (1 << 64) - 1

@@ -11,11 +11,11 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from flowglass.inventory.model import ECS_FIELDS
 from flowglass.inventory.scalars import FOREVER_NS
 from flowglass.inventory.snapshot import Interfaces, Role
+from flowglass.inventory.texts import texts
 
 _TEXTS: Final = (
     "id",
@@ -90,8 +90,3 @@ def columns(rows: Sequence[Row]) -> Interfaces:
         ecs={name: texts([row.ecs.get(name) for row in rows]) for name in ECS_FIELDS},
         tags={kind: tuple(row.tags.get(kind, nothing) for row in rows) for kind in TAG_KINDS},
     )
-
-
-def texts(values: Sequence[str | None]) -> pa.StringArray:
-    """Texts as an Arrow array, None as null."""
-    return pa.array(values, pa.string())

@@ -7,14 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
-from flowglass.fields.contracts import I32, I64, U8, U64
+from flowglass.fields.contracts import I32, I64, U8, U64, Structured
 from flowglass.inventory.kernels import NONE, first_valid, owners_at, owners_in_turn
 from flowglass.inventory.ranges import Prefix, Ranges, flatten
 from flowglass.inventory.scalars import Cidr
+
+CANDIDATE: Final = np.dtype(
+    [("from_ns", np.int64), ("until_ns", np.int64), ("row", np.int32), ("vpc", np.int32)], align=True
+)
+"""Who may own an address, and when."""
 
 
 class Held(NamedTuple):
@@ -73,14 +78,11 @@ class Devices:
 
 @dataclass(frozen=True, eq=False)
 class Addresses:
-    """Owners of addresses: a space a VPC, and a last one over all. The columns are of candidates."""
+    """Owners of addresses: a space a VPC, and a last one over all. `candidates`: (values of the ranges,) CANDIDATE."""
 
     ranges: Ranges
     everywhere: int
-    row: I32
-    vpc: I32
-    from_ns: I64
-    until_ns: I64
+    candidates: Structured
 
     @classmethod
     def of(cls, vpcs: int, held: Sequence[Held], from_ns: I64, until_ns: I64) -> Addresses:
@@ -88,9 +90,12 @@ class Addresses:
         inside = (Prefix(entry.vpc, entry.cidr, place) for place, entry in enumerate(held))
         over_all = (Prefix(vpcs, entry.cidr, place) for place, entry in enumerate(held))
         ranges = flatten(vpcs + 1, [*inside, *over_all])
-        row = np.array([entry.row for entry in held], np.int32)[ranges.values]
-        vpc = np.array([entry.vpc for entry in held], np.int32)[ranges.values]
-        return cls(ranges, vpcs, row, vpc, from_ns[row], until_ns[row])
+        candidates = np.empty(len(ranges.values), CANDIDATE)
+        candidates["row"] = np.array([entry.row for entry in held], np.int32)[ranges.values]
+        candidates["vpc"] = np.array([entry.vpc for entry in held], np.int32)[ranges.values]
+        candidates["from_ns"] = from_ns[candidates["row"]]
+        candidates["until_ns"] = until_ns[candidates["row"]]
+        return cls(ranges, vpcs, candidates)
 
     def owners(self, hi: U64, lo: U64, at_ns: I64, vpc_row: I32 | None) -> I32:
         """As `Snapshot.by_address`."""
@@ -105,10 +110,7 @@ class Addresses:
             ranges.start_hi,
             ranges.start_lo,
             ranges.first,
-            self.row,
-            self.vpc,
-            self.from_ns,
-            self.until_ns,
+            self.candidates,
             space,
             hi,
             lo,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from flowglass.fields.contracts import I32, I64, U64
+from flowglass.fields.contracts import I32, I64, U64, Structured
 from flowglass.jit import inlined, lean_kernel
 
 NONE = -1
@@ -51,10 +51,7 @@ def owners_at(
     start_hi: U64,
     start_lo: U64,
     first: I64,
-    row: I32,
-    vpc: I32,
-    from_ns: I64,
-    until_ns: I64,
+    candidates: Structured,
     space: I32,
     hi: U64,
     lo: U64,
@@ -63,20 +60,21 @@ def owners_at(
 ) -> None:
     """Write the row that owns each address at its time into `out`: NONE, or AMBIGUOUS between VPCs.
 
-    Candidates of range r are `first[r]` to `first[r + 1]` of the columns `row`, `vpc`, `from_ns`, `until_ns`,
-    the longest prefix first. `space`: (k,), or (1,) the same for all.
+    Those that may own an address of range r are `first[r]` to `first[r + 1]` of `candidates` (CANDIDATE), the
+    longest prefix first. `space`: (k,), or (1,) the same for all.
     """
     each = len(space) > 1
     for k in range(len(hi)):
         found = NONE
         found_vpc = NONE
         at = _range_of(offsets, start_hi, start_lo, space[k] if each else space[0], hi[k], lo[k])
-        for candidate in range(first[at], first[at + 1]):
-            if from_ns[candidate] <= at_ns[k] < until_ns[candidate]:
+        for place in range(first[at], first[at + 1]):
+            candidate = candidates[place]
+            if candidate.from_ns <= at_ns[k] < candidate.until_ns:
                 if found == NONE:
-                    found = row[candidate]
-                    found_vpc = vpc[candidate]
-                elif vpc[candidate] != found_vpc:
+                    found = candidate.row
+                    found_vpc = candidate.vpc
+                elif candidate.vpc != found_vpc:
                     found = AMBIGUOUS
                     break
         out[k] = found

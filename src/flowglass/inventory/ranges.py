@@ -31,6 +31,10 @@ class Prefix(NamedTuple):
     value: int
 
 
+_Entry: TypeAlias = tuple[int, int, int, int, int]
+"""Start, length, order (falling), last address and value of a prefix: sorted, the outer goes before the inner."""
+_IPV4: Final[_Entry] = (MAPPED, 96, -(1 << 62), MAPPED | 0xFFFF_FFFF, _WALL)
+"""Stands between prefixes of IPv6 and of IPv4; outside of every 0.0.0.0/0."""
 _Ranges: TypeAlias = dict[int, tuple[int, ...]]
 """First address of each range, rising, and its values."""
 
@@ -59,9 +63,9 @@ class Ranges:
 
 def flatten(spaces: int, prefixes: Iterable[Prefix]) -> Ranges:
     """The ranges of `spaces` spaces, numbered from 0, that hold these prefixes."""
-    by_space: dict[int, list[tuple[Cidr, int, int]]] = defaultdict(list)
-    for order, prefix in enumerate(prefixes):
-        by_space[prefix.space].append((prefix.cidr, -order, prefix.value))
+    by_space: dict[int, list[_Entry]] = defaultdict(list)
+    for order, (space, cidr, value) in enumerate(prefixes):
+        by_space[space].append((cidr.start, cidr.length, -order, cidr.last, value))
     offsets, starts = [0], list[int]()
     counts, values = list[int](), list[int]()
     for space in range(spaces):
@@ -85,19 +89,18 @@ def flatten(spaces: int, prefixes: Iterable[Prefix]) -> Ranges:
     )
 
 
-def _sweep(prefixes: list[tuple[Cidr, int, int]]) -> _Ranges:
+def _sweep(prefixes: list[_Entry]) -> _Ranges:
     """Disjoint ranges from nested prefixes: in order of addresses, with the open ones on a stack."""
-    mapped = Cidr(MAPPED, 96)
-    if any(not cidr.ipv4 and cidr.start <= MAPPED <= cidr.last for cidr, _, _ in prefixes):
-        prefixes = [*prefixes, (mapped, -len(prefixes) - (1 << 62), _WALL)]
+    if any(length < 96 and start <= MAPPED <= last for start, length, _, last, _ in prefixes):
+        prefixes = [*prefixes, _IPV4]
     ranges: _Ranges = {0: ()}
     open_: list[tuple[int, int]] = []  # last address and value
     ordered = sorted(prefixes)
-    for place, (cidr, _, value) in enumerate(ordered):
-        _close(open_, cidr.start, ranges)
-        open_.append((cidr.last, value))
-        if place + 1 == len(ordered) or ordered[place + 1][0].start != cidr.start:
-            ranges[cidr.start] = tuple(_held(open_))
+    for place, (start, _, _, last, value) in enumerate(ordered):
+        _close(open_, start, ranges)
+        open_.append((last, value))
+        if place + 1 == len(ordered) or ordered[place + 1][0] != start:
+            ranges[start] = tuple(_held(open_))
     _close(open_, _LAST + 2, ranges)
     return ranges
 

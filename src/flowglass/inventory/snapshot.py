@@ -16,6 +16,7 @@ import pyarrow as pa
 from flowglass.fields.contracts import I32, I64, U8, U64, Bools
 from flowglass.inventory.index import Index
 from flowglass.inventory.kernels import NONE
+from flowglass.inventory.texts import texts
 
 
 @enum.unique
@@ -91,7 +92,7 @@ class Interfaces:
         `kind`: `instance`, `network-interface` or `auto-scaling-group`, as in TagFieldSpecifications; another
         one raises KeyError.
         """
-        return pa.array([tags.get(key) for tags in self.tags[kind]], pa.string())
+        return texts([tags.get(key) for tags in self.tags[kind]])
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -1,6 +1,6 @@
-"""VPCs, subnets, routes and instances as Arrow tables, for people to look at.
+"""VPCs, subnets, routes and instances as Arrow tables of text, for people to look at.
 
-Rule: plain text as in the file, one row an item; look-ups use the arrays of `index.py` instead.
+Rule: one row an item, several values in one column with blanks between; look-ups use the arrays of `index.py` instead.
 """
 
 from __future__ import annotations
@@ -9,11 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pyarrow as pa
 
-from flowglass.inventory.model import Route
+from flowglass.inventory.model import Route, RouteTable, Subnet
 from flowglass.inventory.reading import Inventory
-
-_LIST = pa.list_(pa.string())
-_MAP = pa.map_(pa.string(), pa.string())
+from flowglass.inventory.texts import texts
 
 
 def tables(inventory: Inventory, accounts: Sequence[str], regions: Sequence[str]) -> Mapping[str, pa.Table]:
@@ -26,41 +24,38 @@ def tables(inventory: Inventory, accounts: Sequence[str], regions: Sequence[str]
     }
 
 
+def _table(columns: Mapping[str, Sequence[str | None]]) -> pa.Table:
+    return pa.table({name: texts(values) for name, values in columns.items()})
+
+
 def _vpcs(inventory: Inventory, accounts: Sequence[str], regions: Sequence[str]) -> pa.Table:
     vpcs = inventory.vpcs.values()
-    return pa.table(
-        {
-            "id": pa.array([vpc.id for vpc in vpcs], pa.string()),
-            "cidrs": pa.array([[str(cidr) for cidr in vpc.cidrs] for vpc in vpcs], _LIST),
-            "account": pa.array(accounts, pa.string()),
-            "region": pa.array(regions, pa.string()),
-        }
-    )
+    cidrs = [" ".join(str(cidr) for cidr in vpc.cidrs) for vpc in vpcs]
+    return _table({"id": [vpc.id for vpc in vpcs], "cidrs": cidrs, "account": accounts, "region": regions})
 
 
 def _subnets(inventory: Inventory) -> pa.Table:
     subnets = inventory.subnets.values()
-    cidrs = [str(subnet.cidr) if subnet.cidr else None for subnet in subnets]
-    ipv6_cidrs = [str(subnet.ipv6_cidr) if subnet.ipv6_cidr else None for subnet in subnets]
-    sublocations = [subnet.sublocation.id if subnet.sublocation else None for subnet in subnets]
-    return pa.table(
+    return _table(
         {
-            "id": pa.array([subnet.id for subnet in subnets], pa.string()),
-            "vpc": pa.array([subnet.vpc for subnet in subnets], pa.string()),
-            "cidr": pa.array(cidrs, pa.string()),
-            "ipv6_cidr": pa.array(ipv6_cidrs, pa.string()),
-            "zone": pa.array([subnet.zone for subnet in subnets], pa.string()),
-            "sublocation": pa.array(sublocations, pa.string()),
-            "route_table": pa.array([subnet.route_table for subnet in subnets], pa.string()),
+            "id": [subnet.id for subnet in subnets],
+            "vpc": [subnet.vpc for subnet in subnets],
+            "cidr": [str(subnet.cidr) if subnet.cidr else None for subnet in subnets],
+            "ipv6_cidr": [str(subnet.ipv6_cidr) if subnet.ipv6_cidr else None for subnet in subnets],
+            "zone": [subnet.zone for subnet in subnets],
+            "sublocation": [subnet.sublocation.id if subnet.sublocation else None for subnet in subnets],
+            "route_table": [subnet.route_table for subnet in subnets],
         }
     )
 
 
 def _routes(inventory: Inventory) -> pa.Table:
-    rows = [(table.id, *row) for table in inventory.route_tables.values() for row in _destinations(table.routes)]
-    rows += [(subnet.id, *row) for subnet in inventory.subnets.values() for row in _destinations(subnet.routes)]
-    names = ("table", "to", "via")
-    return pa.table({name: pa.array([row[place] for row in rows], pa.string()) for place, name in enumerate(names)})
+    """Routes by the table, or the subnet, that they stand in."""
+    rows: list[tuple[str, str, str]] = []
+    parts: list[RouteTable | Subnet] = [*inventory.route_tables.values(), *inventory.subnets.values()]
+    for part in parts:
+        rows.extend((part.id, to, via) for to, via in _destinations(part.routes))
+    return _table({name: [row[place] for row in rows] for place, name in enumerate(("table", "to", "via"))})
 
 
 def _destinations(routes: Iterable[Route]) -> Iterator[tuple[str, str]]:
@@ -73,10 +68,10 @@ def _destinations(routes: Iterable[Route]) -> Iterator[tuple[str, str]]:
 
 def _instances(inventory: Inventory) -> pa.Table:
     instances = inventory.instances.values()
-    return pa.table(
+    return _table(
         {
-            "id": pa.array([instance.id for instance in instances], pa.string()),
-            "auto_scaling_group": pa.array([instance.auto_scaling_group for instance in instances], pa.string()),
-            "tags": pa.array([list(instance.tags.items()) for instance in instances], _MAP),
+            "id": [instance.id for instance in instances],
+            "auto_scaling_group": [instance.auto_scaling_group for instance in instances],
+            "tags": [" ".join(f"{key}={value}" for key, value in item.tags.items()) for item in instances],
         }
     )

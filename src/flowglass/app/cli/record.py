@@ -57,7 +57,7 @@ def record(
     """Turn captures into flow-log objects, in AWS's formats and layout."""
     from flowglass import jit
 
-    if jit.FIRST_RUN:
+    if not jit.compiled_before("record"):
         typer.echo("flowglass: compiling for this machine, once; about half a minute", err=True)
     from flowglass.app.options import RecordOptions
     from flowglass.app.progress import capture_progress
@@ -80,6 +80,7 @@ def record(
     )
     with capture_progress() as watch:
         summary, faults = run(captures, out, options, inventory=inventory, keep=show, watch=watch)
+    jit.mark_compiled("record")
     if as_json:
         typer.echo(json.dumps({**summary.as_dict(), "first": summary.first}, indent=2))
     else:
