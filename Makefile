@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SAMPLE := src/flowglass/app/data
 FORMAT := $${interface-id} $${instance-id} $${flow-direction} $${srcaddr} $${srcport} $${dstaddr} $${dstport} $${protocol} $${packets} $${bytes} $${tcp-flags} $${action} $${log-status} $${start} $${end} $${traffic-path}
 
-.PHONY: run test install check format bench docs captures clean
+.PHONY: run test test-fuzz install check format bench docs captures clean
 
 run: $(VENV)/.base ## record the sample capture into ./flowglass-data
 	$(BIN)/flowglass record $(SAMPLE)/sample.pcapng --inventory $(SAMPLE)/sample-inventory.yaml \
@@ -13,7 +13,10 @@ run: $(VENV)/.base ## record the sample capture into ./flowglass-data
 
 test: check ## everything that CI runs
 	$(BIN)/python -m pytest -q
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q tests/property --jit-off
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q tests/property
+
+test-fuzz: $(VENV)/.dev ## the property tests with fifty times the examples: hours
+	FLOWGLASS_EXAMPLES=50 $(BIN)/python -m pytest -q tests/property --timeout 0
 
 install: $(VENV)/.dev ## .venv with everything
 
@@ -22,19 +25,19 @@ check: $(VENV)/.dev ## format, lint, types, import rules, generated pages
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python scripts/make_docs.py --check
-	$(BIN)/python scripts/make_captures.py --check
-	$(BIN)/python scripts/check_tree.py
+	$(BIN)/python -m scripts.make_docs --check
+	$(BIN)/python -m scripts.make_captures --check
+	$(BIN)/python -m scripts.check_tree
 
 format: $(VENV)/.dev ## put the code into its format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 docs: $(VENV)/.dev ## write the generated pages anew
-	$(BIN)/python scripts/make_docs.py
+	$(BIN)/python -m scripts.make_docs
 
 captures: $(VENV)/.dev ## write the captures of the tests and the sample anew
-	$(BIN)/python scripts/make_captures.py
+	$(BIN)/python -m scripts.make_captures
 
 bench: $(VENV)/.dev ## measure; results in bench/results
 	$(BIN)/python -m bench

@@ -1,6 +1,6 @@
 """Whole processes: capture file to delivered objects, beside the peers.
 
-Rule: every figure is of one run of the bench: CPU seconds (user + system) of the process and its children, the
+Rule: every figure is of one run of the bench: CPU s (user + system) of the process and its children; the
 file in the page cache, our compiled kernels in theirs, one BLAS thread.
 """
 
@@ -18,6 +18,8 @@ from bench import generate, peers
 from bench.measure import Usage, as_json, median, rounds, run
 
 US: Final = "flowglass"
+ENOUGH: Final = 10_000_000
+"""Packets between two captures below which a slope would be noise; of one capture, a tenth."""
 REAL_CAPTURES: Final = Path(__file__).resolve().parents[2] / "shared" / "data" / "pcap"
 
 
@@ -93,7 +95,7 @@ class Bench:
         ours = median(usages[US]).cpu_s
         for name, all_ in usages.items():
             cpu = median(all_).cpu_s
-            self._say(f"{packets:,} packets: {name} {cpu:.2f} CPU s, {cpu / ours:.1f} of ours")
+            self._say(f"{packets:,} packets: {name} {cpu:.2f} CPU s, {cpu / ours:.2f} of ours")
         return {
             "packets": packets,
             "file_bytes": capture.stat().st_size,
@@ -131,11 +133,13 @@ def figures(
     result = {
         "first run, wall s": float(start["first run"]["median"]["wall_s"]),
         "start, CPU s": begin,
-        "slope, ns a packet": (cpu(large) - cpu(small)) / (large["packets"] - small["packets"]) * 1e9,
         "peak memory, MB": large["usage"][US]["median"]["max_rss_bytes"] / 1e6,
     }
+    further = large["packets"] - small["packets"]
+    if further >= ENOUGH:
+        result["slope, ns a packet"] = (cpu(large) - cpu(small)) / further * 1e9
     scenarios = {"small": small, "large": large} | ({"real": real} if real else {})
-    if real:
+    if real and real["packets"] >= ENOUGH // 10:
         result["real, ns a packet"] = (cpu(real) - begin) / real["packets"] * 1e9
     for label, scenario in scenarios.items():
         for name in scenario["usage"]:

@@ -10,12 +10,13 @@ import os
 import platform
 import statistics
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,10 @@ class Usage:
     cpu_s: float
     wall_s: float
     max_rss_bytes: int
+
+
+LIMIT_S: Final = 3600.0
+"""A command that runs longer hangs, and is killed."""
 
 
 class CommandError(Exception):
@@ -42,7 +47,10 @@ def run(command: Sequence[str], log: Path, env: Mapping[str, str] | None = None)
             stderr=subprocess.STDOUT,
             env={**os.environ, **(env or {})},
         )
+        timer = threading.Timer(LIMIT_S, child.kill)
+        timer.start()
         _, status, used = os.wait4(child.pid, 0)
+        timer.cancel()
         wall = time.perf_counter() - begin
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode != 0:

@@ -69,8 +69,9 @@ class Peer:
 
 def _softflowd(capture: Path, folder: Path, max_flows: int | None) -> list[str]:
     # -d: in the foreground, else the daemon's time is not ours to see; the discard port takes the records.
-    command = ["softflowd", "-d", "-r", str(capture), "-n", "127.0.0.1:9"]
-    command += ["-p", str(folder / "pid"), "-c", str(folder / "control")]
+    # No control socket: with one it may wait for ever at the end of the file.
+    command = ["softflowd", "-d", "-r", str(capture), "-n", "127.0.0.1:9", "-c", "none"]
+    command += ["-p", str(folder / "pid")]
     return command + (["-m", str(max_flows)] if max_flows else [])
 
 

@@ -303,8 +303,7 @@ def test_faults_of_the_head(tmp_path: Path, text: str, line: int, message: str, 
             "rtb-0000000a is not in route_tables",
         ),
         (
-            "{id: subnet-0000000a, vpc: vpc-0000000a, cidr: 10.0.0.0/24, zone: a, "
-            "sublocation: {type: zone, id: a}}",
+            "{id: subnet-0000000a, vpc: vpc-0000000a, cidr: 10.0.0.0/24, zone: a, sublocation: {type: zone, id: a}}",
             "sublocation.type: 'zone' is not known",
         ),
     ],
@@ -330,9 +329,7 @@ subnets:
     route_table: rtb-0000000a
     routes: [{to: 0.0.0.0/0, via: igw-1}]
 """
-    assert _check(tmp_path, text) == [
-        Fault(11, "subnet-0000000a has both route_table and routes", "keep one of them")
-    ]
+    assert _check(tmp_path, text) == [Fault(11, "subnet-0000000a has both route_table and routes", "keep one of them")]
 
 
 def test_all_faults_are_told_at_once_in_order_of_lines(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import pytest
 from scapy.error import Scapy_Exception
 from scapy.utils import RawPcapNgReader, RawPcapReader
 from tests.support.oracle import Decoded, Frame, decode
+from tests.support.shared import captures, needs_captures
 
-CAPTURES = Path(__file__).parents[3] / "shared" / "data" / "pcap"
 TOLERATED = {
     "ipv6_mobility_dst_opts.pcap": "malformed options: the headers' lengths lead to ports, the tool stopped",
     "ip4_fragment_garbage.pcap": "flags cut after 16 bytes: the tool has none",
@@ -28,11 +28,11 @@ Tuple5 = tuple[int, int, int, int, int]
 Sums = tuple[int, int, int]
 
 
-def captures() -> list[Path]:
-    if not CAPTURES.is_dir():
-        return []
-    files = sorted(path for path in CAPTURES.iterdir() if path.suffix in (".pcap", ".pcapng"))
-    return [path for path in files if not path.name.startswith("corrupt_") and path.name not in TOLERATED]
+CHOSEN = [
+    path
+    for path in captures()
+    if path.suffix in (".pcap", ".pcapng") and not path.name.startswith("corrupt_") and path.name not in TOLERATED
+]
 
 
 def frames(path: Path) -> Iterator[Frame]:
@@ -62,8 +62,8 @@ def referenced(path: Path) -> dict[Tuple5, Sums]:
         }
 
 
-@pytest.mark.skipif(not captures(), reason=f"no real captures at {CAPTURES.name}")
-@pytest.mark.parametrize("path", captures(), ids=lambda path: path.name)
+@needs_captures
+@pytest.mark.parametrize("path", CHOSEN, ids=lambda path: path.name)
 def test_real_captures_give_the_flows_of_the_independent_tool(path: Path) -> None:
     sums: dict[Tuple5, Sums] = defaultdict(lambda: (0, 0, 0))
     for frame in frames(path):

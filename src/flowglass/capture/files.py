@@ -7,6 +7,7 @@ Files are read in the order of their first packet; files that cannot tell it kee
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,11 +41,11 @@ def named_captures(arguments: Sequence[str]) -> list[CaptureFile]:
     captures: list[CaptureFile] = []
     for argument in arguments:
         name, path = None, argument
-        if "=" in argument and not Path(argument).exists():
+        if "=" in argument and not _exists(argument):
             name, path = argument.split("=", 1)
             if not name or not path:
                 raise OptionError(f"{argument}: a capture point is given as NAME=FILE")
-        if _GLOB_CHARACTERS & set(path) and not Path(path).exists():
+        if _GLOB_CHARACTERS & set(path) and not _exists(path):
             found = sorted(glob.glob(path))  # noqa: PTH207 (the pattern may be absolute)
             if not found:
                 raise CaptureMissing(f"{path}: matches no file; check the pattern")
@@ -56,6 +57,15 @@ def named_captures(arguments: Sequence[str]) -> list[CaptureFile]:
     if sum(capture.path == STDIN for capture in captures) > 1:
         raise OptionError("-: standard input can be read once only")
     return captures
+
+
+def _exists(path: str) -> bool:
+    return os.path.exists(path)  # noqa: PTH110 (Path.exists raises for names that no file can have)
+
+
+def _read_once(path: str) -> bool:
+    """Whether a capture is a pipe or a device, so that looking at its first packet would take it away."""
+    return path == STDIN or (_exists(path) and not Path(path).is_file() and not Path(path).is_dir())
 
 
 class CaptureFiles:
@@ -76,7 +86,7 @@ class CaptureFiles:
         self._open: _OpenFile | None = None
         first_times = [(_first_time(capture), place) for place, capture in enumerate(captures)]
         self._captures = [captures[place] for _, place in sorted(first_times)]
-        if all(capture.path != STDIN for capture in captures):
+        if not any(_read_once(capture.path) for capture in captures):
             self.total_bytes = sum(Path(capture.path).stat().st_size for capture in captures)
 
     @property
@@ -150,7 +160,7 @@ class _OpenFile:
 
 def _first_time(capture: CaptureFile) -> tuple[int, int]:
     """Sort key of a capture: (0, time of its first packet that has one), or (1, 0)."""
-    if capture.path == STDIN:
+    if _read_once(capture.path):
         return 1, 0
     opened = _OpenFile(capture, Points())
     try:

@@ -23,7 +23,7 @@ from flowglass.fields.table import (
     Resource,
 )
 
-_TOKEN = re.compile(r"\$\{([a-z0-9-]+)\}")
+_TOKEN = re.compile(r"\$\{([\w-]+)\}")
 _TGW: Final = {field.name: field for field in TRANSIT_GATEWAY_FIELDS}
 
 
@@ -113,15 +113,16 @@ def _column(field: Field, tag_keys: Mapping[str, Sequence[str]], faults: list[st
 
 
 def _unknown(name: str, fields: Mapping[str, Field]) -> str:
-    near = difflib.get_close_matches(name, fields, n=1, cutoff=0.5)
-    return f"unknown field ${{{name}}}" + (f", did you mean ${{{near[0]}}}?" if near else "")
+    near = difflib.get_close_matches(name.lower().replace("_", "-"), fields, n=1, cutoff=0.5)
+    hint = f"did you mean ${{{near[0]}}}?" if near else "`flowglass fields` lists the names"
+    return f"unknown field ${{{name}}}, {hint}"
 
 
 def _token_fault(token: str) -> str:
     if not token:
         return "fields are separated by exactly one blank, with none before or after"
-    bare = token.strip("${}'\"")
-    return f"{token!r} has bad braces; write ${{{bare or 'field-name'}}}"
+    meant = " ".join(f"${{{name}}}" for name in re.findall(r"[\w-]+", token))
+    return f"{token!r} has bad braces; write {meant or '${field-name}'}"
 
 
 DEFAULT_FORMAT: Final = LogFormat(tuple(Column(field) for field in VPC_FIELDS if field.version == DEFAULT_VERSION))

@@ -70,11 +70,11 @@ def owners_at(
         at = _range_of(offsets, start_hi, start_lo, space[k] if each else space[0], hi[k], lo[k])
         for place in range(first[at], first[at + 1]):
             candidate = candidates[place]
-            if candidate.from_ns <= at_ns[k] < candidate.until_ns:
+            if candidate["from_ns"] <= at_ns[k] < candidate["until_ns"]:
                 if found == NONE:
-                    found = candidate.row
-                    found_vpc = candidate.vpc
-                elif candidate.vpc != found_vpc:
+                    found = candidate["row"]
+                    found_vpc = candidate["vpc"]
+                elif candidate["vpc"] != found_vpc:
                     found = AMBIGUOUS
                     break
         out[k] = found

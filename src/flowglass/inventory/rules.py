@@ -97,7 +97,7 @@ class Rules:
 
     def _subnet(self, place: int, name: str) -> None:
         subnet = self._inventory.subnets[place]
-        if subnet.cidr is None and subnet.ipv6_cidr is None and not self._has("subnets", place, "cidr"):
+        if not any(self._has("subnets", place, key) for key in ("cidr", "ipv6_cidr")):
             self._add("cidr is missing", "add cidr: or ipv6_cidr:", "subnets", place)
         if self._known(subnet.vpc, "vpcs", ("subnets", place, "vpc")):
             cidrs = self._vpcs[subnet.vpc].cidrs
@@ -140,6 +140,7 @@ class Rules:
             self._add("a route without destination", "add to: or service:", *at)
         elif route.to and route.service is not None:
             self._add("a route with both to and service", "keep one of them", *at, "service")
+            return
         if route.service is None:
             return
         if self._inventory.head.service_prefixes is None:

@@ -87,4 +87,4 @@ def _lines(summary: Summary) -> Iterator[tuple[int, str]]:
     yield from ((count, text) for count, text in optional if count)
     quiet = f", {summary.nodata:,} of them NODATA" if summary.nodata else ""
     yield summary.records, f"records{quiet}, in {summary.seconds:.1f} s"
-    yield len(summary.objects), "objects"
+    yield len(summary.objects), "object" if len(summary.objects) == 1 else "objects"
