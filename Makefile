@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SAMPLE := src/flowglass/app/data
-FORMAT := $${interface-id} $${instance-id} $${flow-direction} $${srcaddr} $${srcport} $${dstaddr} $${dstport} $${protocol} $${packets} $${bytes} $${tcp-flags} $${action} $${log-status} $${start} $${end} $${traffic-path}
+FORMAT := $${interface-id} $${srcaddr} $${srcport} $${dstaddr} $${dstport} $${packets} $${bytes} $${tcp-flags} $${action} $${flow-direction} $${traffic-path} $${instance-id} $${protocol} $${start} $${end} $${log-status}
 
 .PHONY: run test test-fuzz install check format bench docs captures clean
 

@@ -131,9 +131,7 @@ def link_types() -> str:
         f"code {error_tree.LinkTypeUnsupported.exit_code}.",
         "## Known by name only",
         others.replace(", for messages", "; messages use them"),
-        table(
-            ("number", "name"), ((number, f"`{name}`") for number, name in sorted(capture_points.OTHERS.items()))
-        ),
+        table(("number", "name"), ((number, f"`{name}`") for number, name in sorted(capture_points.OTHERS.items()))),
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import itertools
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
@@ -43,7 +44,7 @@ def constant_docs(owner: ModuleType | type) -> dict[str, str]:
     if isinstance(owner, type):
         body = body[0].body if isinstance(body[0], ast.ClassDef) else []
     docs: dict[str, str] = {}
-    for before, after in zip(body, body[1:], strict=False):
+    for before, after in itertools.pairwise(body):
         name = _assigned(before)
         if name and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
             docs[name] = inspect.cleandoc(str(after.value.value))
@@ -66,7 +67,7 @@ def signature(name: str, function: Any) -> str:
             keyword_only = True
         if parameter.name == "self":
             continue
-        stars = {parameter.VAR_KEYWORD: "**", parameter.VAR_POSITIONAL: "*"}.get(parameter.kind, "")
+        stars = "**" if parameter.kind is parameter.VAR_KEYWORD else ""
         default = "" if parameter.default is parameter.empty else f" = {parameter.default!r}"
         lines.append(f"{stars}{parameter.name}: {parameter.annotation}{default}")
     inside = "".join(f"    {line},\n" for line in lines)

@@ -24,8 +24,7 @@ def _outcome(content: bytes) -> int:
         path.write_bytes(content)
         try:
             faults = check(path)
-        except InventoryError as error:
-            assert "\n" not in str(error)
+        except InventoryError:
             return -1
         if faults:
             with pytest.raises(InventoryError, match="run flowglass inventory check"):

@@ -7,7 +7,7 @@ import struct
 import threading
 import tracemalloc
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -241,7 +241,7 @@ def piped(pieces: Sequence[bytes]) -> Iterator[str]:
     reading, writing = os.pipe()
 
     def write_all() -> None:
-        with os.fdopen(writing, "wb", buffering=0) as out:
+        with suppress(BrokenPipeError), os.fdopen(writing, "wb", buffering=0) as out:
             for piece in pieces:
                 out.write(piece)
 
@@ -250,5 +250,5 @@ def piped(pieces: Sequence[bytes]) -> Iterator[str]:
     try:
         yield f"/dev/fd/{reading}"
     finally:
-        thread.join()
         os.close(reading)
+        thread.join()

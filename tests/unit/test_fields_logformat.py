@@ -25,9 +25,9 @@ DEFAULT_TEXT = (
 TAG_NAMES = [field.name for field in VPC_FIELDS if field.tag_of is not None]
 
 
-def faults(text: str, **more: Resource) -> str:
+def faults(text: str, resource: Resource = Resource.VPC) -> str:
     with pytest.raises(LogFormatError) as caught:
-        LogFormat.parse(text, **more)
+        LogFormat.parse(text, resource=resource)
     message = str(caught.value)
     assert message.startswith("log format: ")
     assert "\n" not in message

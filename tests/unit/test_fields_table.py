@@ -14,7 +14,9 @@ from flowglass.fields import errors as tree
 from flowglass.fields.errors import INTERRUPTED, Error, all_errors
 from flowglass.fields.schema import batch_schema, duckdb_columns, object_schema, spark_ddl
 
-MIXED = LogFormat.of(["version", "account-id", "packets", "pkt-src-aws-service", "instance-tag"], {"instance": ["Name"]})
+MIXED = LogFormat.of(
+    ["version", "account-id", "packets", "pkt-src-aws-service", "instance-tag"], {"instance": ["Name"]}
+)
 
 
 def test_fields_of_every_version() -> None:

@@ -20,7 +20,12 @@ subnets:
 """Five lines; a case begins on line 6."""
 ENI = "{id: eni-0000000a, subnet: subnet-0000000a"
 OTHER = "{id: eni-0000000b, subnet: subnet-0000000a"
+APART = "interfaces:\n  - id: eni-0000000a\n    subnet: subnet-0000000a\n"
 LONG = "x" * 257
+
+
+def _routes(*rest: str) -> str:
+    return "route_tables:\n  - id: rtb-0000000a\n    routes:\n" + "".join(f"      - {line}\n" for line in rest)
 
 
 def _interfaces(*rest: str) -> str:
@@ -119,8 +124,7 @@ CASES: dict[str, tuple[str, int, str, str]] = {
         "keep one",
     ),
     "second route to a CIDR": (
-        "route_tables:\n  - id: rtb-0000000a\n    routes:\n      - {to: 0.0.0.0/0, via: igw-1}\n"
-        "      - {to: [10.9.0.0/16, 0.0.0.0/0], via: nat-1}\n",
+        _routes("{to: 0.0.0.0/0, via: igw-1}", "{to: [10.9.0.0/16, 0.0.0.0/0], via: nat-1}"),
         10,
         "a second route to 0.0.0.0/0",
         "on line 9",
@@ -160,7 +164,7 @@ CASES: dict[str, tuple[str, int, str, str]] = {
     ),
     "prefix outside its subnet": (_interfaces(ENI + ", prefixes: [10.0.1.0/28]}"), 7, "10.0.1.0/28 is outside", "or"),
     "address listed apart": (
-        "interfaces:\n  - id: eni-0000000a\n    subnet: subnet-0000000a\n    ipv4:\n      - 10.0.0.5\n      - 10.1.0.5\n",
+        APART + "    ipv4:\n      - 10.0.0.5\n      - 10.1.0.5\n",
         11,
         "10.1.0.5 is outside",
         "correct",
@@ -184,8 +188,7 @@ CASES: dict[str, tuple[str, int, str, str]] = {
         "from and until",
     ),
     "until before from": (
-        "interfaces:\n  - id: eni-0000000a\n    subnet: subnet-0000000a\n    from: 2026-01-02T00:00:00Z\n"
-        "    until: 2026-01-01T00:00:00Z\n",
+        APART + "    from: 2026-01-02T00:00:00Z\n    until: 2026-01-01T00:00:00Z\n",
         10,
         "until is not after from",
         "correct one",
@@ -228,7 +231,7 @@ CASES: dict[str, tuple[str, int, str, str]] = {
     ),
     "resource of nonsense": (_interfaces(ENI + ", type: vpc_endpoint, resource: x}"), 7, "no id of a gateway", "vpce-"),
     "second key": ("region: eu-west-2\n", 6, "key 'region' is there twice", "the other is on line 2"),
-    "alias": ("instances: &a []\ninterfaces: *a\n", 7, "alias *a", "write the value out"),
+    "alias of nothing": ("instances: *a\n", 6, "alias *a has no value yet", "write &a"),
     "merge key": ("instances:\n  - {id: i-0000000a, <<: {}}\n", 7, "merge key <<", "write the keys out"),
     "tag": ("instances: !!python/object:os.system []\n", 6, "tag ", "remove it"),
     "second document": ("---\naccount: 1\n", 6, "a second YAML document", "keep one"),
@@ -418,9 +421,21 @@ def test_a_file_that_is_not_there_or_not_text(tmp_path: Path) -> None:
 
 def test_many_nested_aliases_stay_small(tmp_path: Path) -> None:
     layers = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
-    layers += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
+    layers += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 30)]
     faults = _check(tmp_path, "\n".join(layers) + "\n")
-    assert sum("alias" in fault.message for fault in faults) == 11
+    assert faults == [Fault(6, "aliases stand for more than 100000 values", "write the values out")]
+
+
+def test_an_alias_in_its_own_value(tmp_path: Path) -> None:
+    faults = _check(tmp_path, HEAD + "instances: &a [*a]\n")
+    assert Fault(6, "alias *a has no value yet", "write &a at a value further up") in faults
+
+
+def test_an_alias_is_the_value_once_more(tmp_path: Path) -> None:
+    tags = "instances:\n  - {id: i-0000000a, tags: &tags {Name: web}}\n  - {id: i-0000000b, tags: *tags}\n"
+    assert _check(tmp_path, HEAD + tags) == []
+    tables = load(tmp_path / "inventory.yaml").tables
+    assert tables["instances"]["tags"].to_pylist() == ["Name=web", "Name=web"]
 
 
 def test_the_example_has_no_fault(tmp_path: Path) -> None:

@@ -61,12 +61,17 @@ subnets:
     sublocation: {type: outpost, id: op-1}
     routes: [{to: 0.0.0.0/0, via: igw-1}, {to: 10.50.0.0/16, via: lgw-1}]
   - {id: subnet-00000010, vpc: vpc-0000000a, cidr: 10.0.6.0/24, zone: az1}
-  - {id: subnet-00000011, vpc: vpc-0000000b, cidr: 10.20.0.0/24, zone: az1, routes: [{to: 10.40.0.0/16, via: tgw-0000000a}]}
+  - id: subnet-00000011
+    vpc: vpc-0000000b
+    cidr: 10.20.0.0/24
+    zone: az1
+    routes: [{to: 10.40.0.0/16, via: tgw-0000000a}]
 instances: [{id: i-0000000a}]
 interfaces:
   - {id: eni-0000000a, subnet: subnet-0000000a, ipv4: [10.0.0.10]}
   - {id: eni-0000000b, subnet: subnet-0000000b, ipv4: [10.0.1.10]}
-  - {id: eni-0000000c, subnet: subnet-0000000c, type: nat_gateway, resource: nat-0000000a, ipv4: [10.0.2.10], until: 100}
+  - {id: eni-0000000c, subnet: subnet-0000000c, type: nat_gateway, resource: nat-0000000a, ipv4: [10.0.2.10],
+     until: 100}
   - {id: eni-0000000d, subnet: subnet-0000000c, ipv4: [10.0.2.11]}
   - {id: eni-0000000e, subnet: subnet-0000000a, instance: i-0000000a, ipv4: [10.0.0.20], until: 50}
   - {id: eni-0000000f, subnet: subnet-0000000c, instance: i-0000000a, ipv4: [10.0.2.20]}

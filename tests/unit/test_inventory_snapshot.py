@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ def _owner(snapshot: Snapshot, address: str, second: int, vpc: int | None = None
     return int(snapshot.by_address(*_arrays(address), _times(second), row)[0])
 
 
-TEXTS: dict[str, list[str | None]] = {
+TEXTS: dict[str, Sequence[str | None]] = {
     "id": [*(f"eni-0000000{letter}" for letter in "abcdef"), None],
     "account": ["123456789012"] * 3 + ["210987654321"] * 2 + ["123456789012"] * 2,
     "region": ["eu-west-1"] * 3 + ["us-east-1"] + ["eu-west-1"] * 3,
@@ -121,7 +122,7 @@ NUMBERS: dict[str, list[Any]] = {
     "role": [Role.HOST, Role.HOST, Role.GATEWAY, Role.GUEST, Role.MIRROR, Role.GUEST, Role.GATEWAY],
     "substitute": [False, False, True, True, True, False, False],
     "efa": [False, False, False, True, False, False, False],
-    "own_account": [True, True, True, False, False, True, True],
+    "account_row": [0, 0, 0, 1, 1, 0, 0],
     "broadcast": [
         *(halves(text)[1] for text in ("10.0.0.255", "10.0.0.255", "10.0.1.255")),
         *[halves("10.0.0.255")[1]] * 3,
@@ -191,7 +192,7 @@ def test_a_device_and_a_mac_have_owners_in_turn(snapshot: Snapshot) -> None:
         ("10.0.0.47", 25, None, -1),
         ("10.0.0.48", 15, None, -1),
         ("198.51.100.7", 0, None, REGIONAL),
-        ("0.0.0.0", 0, None, -1),
+        ("0.0.0.1", 0, None, -1),
         ("255.255.255.255", 0, 0, -1),
         ("::", 0, None, -1),
         ("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 0, 0, -1),
@@ -253,7 +254,7 @@ def test_account_and_region_of_the_caller_go_before_the_files(tmp_path: Path) ->
     interfaces = snapshot.interfaces
     assert interfaces.account.to_pylist() == ["111111111111"] * 3 + ["210987654321"] * 2 + ["111111111111"] * 2
     assert interfaces.region.to_pylist() == ["local-1"] * 3 + ["us-east-1"] + ["local-1"] * 3
-    assert interfaces.own_account.tolist() == [True, True, True, False, False, True, True]
+    assert interfaces.account_row.tolist() == [0, 0, 0, 1, 1, 0, 0]
 
 
 def test_a_file_without_account_needs_one_from_the_caller(tmp_path: Path) -> None:

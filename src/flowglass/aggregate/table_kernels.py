@@ -7,8 +7,8 @@ frame that needs a decision (a window to open or to close, a full table) and say
 Layout. `rows`: (capacity, ROW_WORDS) uint64; the first FLOW_WORDS are a FLOW, the last is the key's window and hash:
 ordinal of the open window << 32 | low half of the hash. Rows are taken in chunks of CHUNK_ROWS; a chunk belongs to one
 open window, so a window is drained in order of first packet. `index`: (power of two,) uint32, 0 empty, TOMB where a row
-was drained, else row + 1 in the low ROW_BITS and, in the bits that the number of rows leaves, a tag of the hash: a probe
-passes other flows without touching their rows.
+was drained, else row + 1 in the low ROW_BITS and a tag of the hash in the bits above, as many as the number of rows
+leaves: a probe passes other flows without touching their rows.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from flowglass.app.summary import PointSummary, Summary
 from flowglass.capture import SUPPORTED, CaptureFiles, link_type_name, named_captures
 from flowglass.deliver import DirectorySink, Sink
 from flowglass.fields.contracts import FrameBlock
-from flowglass.fields.errors import CaptureDamaged, CaptureEmpty, LinkTypeUnsupported
+from flowglass.fields.errors import CaptureDamaged, CaptureEmpty, LinkTypeUnsupported, OptionError
 from flowglass.inventory import Snapshot, load
 
 Watcher = Callable[[CaptureFiles, int], None]
@@ -80,6 +80,8 @@ def record(
     `flowglass.fields.errors` that a wrong capture, inventory or destination is.
     """
     started = time.monotonic()
+    if "://" in out:
+        raise OptionError(f"--out {out}: only folders can be written to; name one, it stands for the bucket")
     snapshot = load(inventory, account=options.account, region=options.region) if inventory else None
     named = named_captures(captures)
     recording = _Recording(CaptureFiles(named), DirectorySink(out), options, snapshot, keep)

@@ -143,5 +143,6 @@ class Slice:
     @cached_property
     def own_next_hop(self) -> I32:
         """`next_hop`, -1 where the interface is another account's."""
-        own = np.append(self.snapshot.interfaces.own_account, False)
-        return np.where(own[self.next_hop], self.next_hop, np.int32(-1))
+        account = self.snapshot.interfaces.account_row
+        own = (self.next_hop >= 0) & (account[self.next_hop] == account[self.interface])
+        return np.where(own, self.next_hop, np.int32(-1))

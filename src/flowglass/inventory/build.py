@@ -150,7 +150,6 @@ class _Build:
             role=Role[interface.role_name.name],
             substitute=interface.substitutes,
             efa=interface.efa,
-            own_account=owner == (self._account or self._account_of(vpc_row)),
             broadcast=_broadcast(subnet),
             from_ns=interface.from_ns,
             until_ns=interface.until_ns,
@@ -180,7 +179,6 @@ class _Build:
             vpc_row=vpc_row,
             mac=gateway.mac or 0,
             role=Role.GATEWAY,
-            own_account=owner == (self._account or owner),
             from_ns=gateway.from_ns,
             until_ns=gateway.until_ns,
         )

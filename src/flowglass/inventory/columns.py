@@ -39,7 +39,6 @@ _NUMBERS: Final[Mapping[str, npt.DTypeLike]] = {
     "role": np.uint8,
     "substitute": np.bool_,
     "efa": np.bool_,
-    "own_account": np.bool_,
     "broadcast": np.uint64,
     "from_ns": np.int64,
     "until_ns": np.int64,
@@ -71,7 +70,6 @@ class Row:
     role: int = Role.HOST
     substitute: bool = False
     efa: bool = False
-    own_account: bool = True
     broadcast: int = 0
     from_ns: int = 0
     until_ns: int = FOREVER_NS
@@ -84,9 +82,11 @@ def columns(rows: Sequence[Row]) -> Interfaces:
     made: dict[str, Any] = {name: texts([getattr(row, name) for row in rows]) for name in _TEXTS}
     for name, dtype in _NUMBERS.items():
         made[name] = np.array([getattr(row, name) for row in rows], dtype)
+    accounts = {account: number for number, account in enumerate(dict.fromkeys(row.account for row in rows))}
     nothing: Mapping[str, str] = {}
     return Interfaces(
         **made,
+        account_row=np.array([accounts[row.account] for row in rows], np.int32),
         ecs={name: texts([row.ecs.get(name) for row in rows]) for name in ECS_FIELDS},
         tags={kind: tuple(row.tags.get(kind, nothing) for row in rows) for kind in TAG_KINDS},
     )

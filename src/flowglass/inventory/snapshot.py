@@ -73,8 +73,8 @@ class Interfaces:
     """records show the primary address in place of the packet's"""
     efa: Bools
     """carries EFA traffic only"""
-    own_account: Bools
-    """the owner is the account of the file, whose flow logs these are"""
+    account_row: I32
+    """the same number for interfaces of the same account"""
     broadcast: U64
     """low half of the broadcast address of the subnet's IPv4 CIDR, 0 none"""
     from_ns: I64

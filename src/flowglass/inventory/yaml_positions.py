@@ -1,8 +1,8 @@
 """YAML text to plain values that know their lines.
 
-Rule: scalars stay text as written (with the tag that YAML would give them), because ids, accounts and MAC
-addresses are text that YAML 1.1 takes for numbers. Aliases, tags, merge keys and deep nesting are refused, so
-a small file stays small when read.
+Rule: scalars stay text as written (with the tag that YAML would give them), because ids, accounts and MAC addresses
+are text that YAML 1.1 takes for numbers. Tags, merge keys, deep nesting and aliases that stand for very much are
+refused, so that a small file stays small when read.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from flowglass.inventory.faults import Fault, shown
 
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml where PyYAML has it: ten times faster
 _MAX_DEPTH: Final = 16
+_MAX_REPEATED: Final = 100_000
+"""Values that aliases may stand for in all. A few lines of nested aliases stand for billions."""
 _TAG: Final = "tag:yaml.org,2002:"
 _resolve: Final[Any] = Resolver().resolve
 
@@ -102,21 +104,23 @@ class _Reader:
         self.stopped = False
         self._open: list[Items | Keys] = []
         self._keys: list[tuple[str, int] | None] = []
+        self._sizes: list[int] = []
+        self._names: list[str | None] = []
+        self._anchors: dict[str, tuple[Value, int]] = {}
+        self._repeated = 0
         self._documents = 0
 
     def take(self, event: yaml.Event) -> None:
         """Add what one event brings."""
         line = event.start_mark.line + 1 if event.start_mark else 1
         if isinstance(event, yaml.AliasEvent):
-            self._fault(line, f"alias *{event.anchor}", "write the value out; aliases are not read")
-            self._add(None, line)
+            self._alias(str(event.anchor), line)
         elif isinstance(event, yaml.ScalarEvent):
             self._scalar(event, line)
         elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
             self._start(event, line)
         elif isinstance(event, yaml.CollectionEndEvent):
-            self._open.pop()
-            self._keys.pop()
+            self._end()
         elif isinstance(event, yaml.DocumentStartEvent):
             self._documents += 1
             if self._documents > 1:
@@ -131,6 +135,32 @@ class _Reader:
         self._add(made, line)
         self._open.append(made)
         self._keys.append(None)
+        self._sizes.append(1)
+        self._names.append(event.anchor)
+
+    def _end(self) -> None:
+        made, size = self._open.pop(), self._sizes.pop()
+        self._keys.pop()
+        self._count(size)
+        name = self._names.pop()
+        if name is not None:
+            self._anchors[name] = made, size
+
+    def _count(self, size: int) -> None:
+        """The innermost open collection has so many values more."""
+        if self._sizes:
+            self._sizes[-1] += size
+
+    def _alias(self, name: str, line: int) -> None:
+        """The value of an anchor once more; it is the same object, so it costs nothing here."""
+        if name not in self._anchors:
+            self._fault(line, f"alias *{name} has no value yet", f"write &{name} at a value further up")
+        value, size = self._anchors.get(name, (None, 1))
+        self._add(value, line)
+        self._count(size)
+        self._repeated += size
+        if self._repeated > _MAX_REPEATED:
+            self._stop(line, f"aliases stand for more than {_MAX_REPEATED} values", "write the values out")
 
     def _scalar(self, event: yaml.ScalarEvent, line: int) -> None:
         tag = event.tag
@@ -140,12 +170,14 @@ class _Reader:
         if self._awaits_key():
             self._key(event.value, found, line)
             return
-        if found == "null" and event.implicit[0]:
-            self._add(None, line)
-            return
-        text = Text(event.value)
-        text.line, text.tag = line, found
-        self._add(text, line)
+        value: Text | None = None
+        if found != "null" or not event.implicit[0]:
+            value = Text(event.value)
+            value.line, value.tag = line, found
+        self._add(value, line)
+        self._count(1)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = value, 1
 
     def _awaits_key(self) -> bool:
         return bool(self._open) and isinstance(self._open[-1], Keys) and self._keys[-1] is None

@@ -5,6 +5,8 @@ Rule: everything counted is shown where it is not zero; sums are shown so that a
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,26 +18,38 @@ from flowglass.enrich import Excluded
 
 
 def print_records(records: list[dict[str, Any]]) -> None:
-    """Records as a table; columns that are `-` in all of them are named below it instead."""
+    """Records as a table, as many columns as fit; those left out, and those that are `-` in all, are named below."""
     if not records:
         return
-    names = list(records[0])
-    filled = [name for name in names if any(record[name] is not None for record in records)]
-    table = Table(title="first records", title_justify="left", box=None, pad_edge=False, padding=(0, 1))
-    for name in filled:
-        table.add_column(name, justify="right" if isinstance(records[0][name], int) else "left", no_wrap=True)
-    for record in records:
-        table.add_row(*("-" if record[name] is None else str(record[name]) for name in filled))
-    console = Console()
-    needed = Console(width=10_000).measure(table).maximum
+    filled = [name for name in records[0] if any(record[name] is not None for record in records)]
+    console = Console(highlight=False)
+    shown = filled
     if console.is_terminal:
-        console.print(table)
-    else:
-        Console(width=needed).print(table)
-    empty = [name for name in names if name not in filled]
-    if empty:
-        console.print(f"- in all of them: {', '.join(empty)}")
+        while len(shown) > 1 and _width(_records_table(records, shown)) > console.width:
+            shown = shown[:-1]
+    table = _records_table(records, shown)
+    Console(width=max(_width(table), console.width), highlight=False).print(table)
+    for text, names in (
+        ("- in all of them", [name for name in records[0] if name not in filled]),
+        ("not shown here", filled[len(shown) :]),
+    ):
+        if names:
+            console.print(f"{text}: {', '.join(names)}")
     console.print()
+
+
+def _records_table(records: list[dict[str, Any]], names: list[str]) -> Table:
+    table = Table(title="first records", title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in names:
+        numbers = any(isinstance(record[name], int) for record in records)
+        table.add_column(name, justify="right" if numbers else "left", no_wrap=True)
+    for record in records:
+        table.add_row(*("-" if record[name] is None else str(record[name]) for name in names))
+    return table
+
+
+def _width(table: Table) -> int:
+    return Console(width=10_000).measure(table).maximum
 
 
 def print_summary(summary: Summary, out: str) -> None:
@@ -53,8 +67,9 @@ def print_summary(summary: Summary, out: str) -> None:
     if len(summary.objects) > 5:
         console.print(f"  … and {len(summary.objects) - 5} more below {out}/AWSLogs")
     if summary.objects:
+        python = min(sys.executable, os.path.relpath(sys.executable), key=len)
         console.print(
-            f"next: python -c \"import flowglass; print(flowglass.read('{out}').to_arrow())\"", soft_wrap=True
+            f"next: {python} -c \"import flowglass; print(flowglass.read('{out}').to_arrow())\"", soft_wrap=True
         )
 
 
