@@ -1,16 +1,13 @@
-"""Flow-log records as they were published, and the networks that they come from.
+"""Flow-log records as they were published, and how their packets were seen.
 
-Rule: `lines` stand here as published. What had to change, and why, stands beside them: MASKED and `ours`.
-EX-01 to EX-29: https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-records-examples.html; EX-30:
-https://aws.amazon.com/blogs/aws/learn-from-your-vpc-flow-logs-with-additional-meta-data/; EX-31:
-https://kyhau.github.io/aws-notebook/VpcFlowLogs.html; EX-32:
-https://aws.amazon.com/blogs/aws/introducing-vpc-encryption-controls-enforce-encryption-in-transit-within-and-across-vpcs-in-a-region/
+Rule: published.txt has the lines as published. What had to change stands here: MASKED, and `instead` of a scene.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Final
 
 from tests.support import published_networks as net
@@ -19,25 +16,25 @@ from tests.support.frames import MAC_A, MAC_B
 IN, OUT = 1, 2
 """Directions as epb_flags has them."""
 
-V2 = (
+V2: Final = (
     "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status"
 )
-TCP = (
+TCP: Final = (
     "version vpc-id subnet-id instance-id interface-id account-id type srcaddr dstaddr srcport dstport pkt-srcaddr "
     "pkt-dstaddr protocol bytes packets start end action tcp-flags log-status"
 )
-NAT = "instance-id interface-id srcaddr dstaddr pkt-srcaddr pkt-dstaddr"
-REGIONAL_NAT = "resource-id instance-id interface-id subnet-id srcaddr dstaddr pkt-srcaddr pkt-dstaddr"
-TRANSIT = (
+NAT: Final = "instance-id interface-id srcaddr dstaddr pkt-srcaddr pkt-dstaddr"
+REGIONAL_NAT: Final = f"resource-id {NAT}".replace("interface-id", "interface-id subnet-id")
+TRANSIT: Final = (
     "version interface-id account-id vpc-id subnet-id instance-id srcaddr dstaddr srcport dstport protocol tcp-flags "
     "type pkt-srcaddr pkt-dstaddr action log-status"
 )
-V5 = (
+V5: Final = (
     "version srcaddr dstaddr srcport dstport protocol start end type packets bytes account-id vpc-id subnet-id "
     "instance-id interface-id region az-id sublocation-type sublocation-id action tcp-flags pkt-srcaddr pkt-dstaddr "
     "pkt-src-aws-service pkt-dst-aws-service traffic-path flow-direction log-status"
 )
-ENCRYPTION = "flow-direction traffic-path srcaddr dstaddr srcport dstport encryption-status"
+ENCRYPTION: Final = "flow-direction traffic-path srcaddr dstaddr srcport dstport encryption-status"
 
 MASKED: Final = {
     "vpc-exxxxxx2": "vpc-e0000002",
@@ -51,9 +48,18 @@ MASKED: Final = {
 """Ids that were published with x in place of digits (EX-30, EX-31), and the valid ids that stand in for them."""
 
 
+def _published() -> dict[str, tuple[str, ...]]:
+    """The lines by the number of their block's first example."""
+    _, *blocks = Path(__file__).with_name("published.txt").read_text(encoding="utf-8").split("\n# ")
+    return {block.split()[0]: tuple(block.strip().split("\n")[1:]) for block in blocks}
+
+
+PUBLISHED: Final = _published()
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Where the packets of a line were captured: the device, epb_flags, MAC addresses; `icmp`: the type."""
+    """Where the packets of a line were captured: device, epb_flags, MAC addresses; `icmp`: their type."""
 
     line: int
     device: str = "eth0"
@@ -64,246 +70,128 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """Examples of one network and one window.
+    """Examples `first` to `last`: one network and one window.
 
-    `examples`: their numbers; `fields`: the log format; `ours`: what is written instead of a line that cannot come
-    from packets, in `differs`; `seen`: what the capture holds, by default each line once at eth0.
+    `fields`: the log format; `seen`: what the capture holds, by default each line once, at eth0, and its direction
+    is for the addresses to tell; `instead`: by line, cells that packets cannot give as published.
     """
 
     name: str
-    examples: tuple[int, ...]
+    first: int
+    last: int
     fields: str
-    lines: tuple[str, ...]
     inventory: str
     seen: tuple[Seen, ...] = ()
-    ours: Mapping[int, str] = field(default_factory=dict)
-    differs: frozenset[str] = frozenset()
+    instead: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
 
-    def expected(self) -> list[str]:
-        """The lines with valid ids, and ours where they differ."""
-        return [self.ours.get(number, unmasked(line)) for number, line in enumerate(self.lines)]
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The lines as published."""
+        return PUBLISHED[f"EX-{self.first:02}"]
 
     def cells(self, number: int) -> dict[str, str]:
-        """A line that is expected, by field."""
-        return dict(zip(self.fields.split(), self.expected()[number].split(), strict=True))
+        """What is expected of a line, by field."""
+        published = [MASKED.get(cell, cell) for cell in self.lines[number].split(" ")]
+        return {**dict(zip(self.fields.split(), published, strict=True)), **self.instead.get(number, {})}
+
+    def expected(self) -> list[str]:
+        """The lines that are expected."""
+        return [" ".join(self.cells(number).values()) for number in range(len(self.lines))]
 
     def captured(self) -> tuple[Seen, ...]:
         """What the capture holds."""
         return self.seen or tuple(Seen(number) for number in range(len(self.lines)))
 
 
-def unmasked(line: str) -> str:
-    """The line with valid ids in place of masked ones."""
-    return " ".join(MASKED.get(cell, cell) for cell in line.split(" "))
-
-
-NODATA: Final = "2 123456789010 eni-1235b8ca123456789 - - - - - - - 1431280876 1431280934 - NODATA"
-"""EX-03."""
-SKIPDATA: Final = "2 123456789010 eni-11111111aaaaaaaaa - - - - - - - 1431280876 1431280934 - SKIPDATA"
-"""EX-04, which does not come from traffic."""
-
-SCENES: Final = (
-    Scene(
-        name="accepted SSH",
-        examples=(1,),
-        fields=V2,
-        lines=(
-            "2 123456789010 eni-1235b8ca123456789 172.31.16.139 172.31.16.21 20641 22 6 20 4249 1418530010 1418530070 ACCEPT OK",
-        ),
-        inventory=net.simple("172.31.16.21", "172.31.16.0/20"),
-    ),
-    Scene(
-        name="rejected RDP",
-        examples=(2,),
-        fields=V2,
-        lines=(
-            "2 123456789010 eni-1235b8ca123456789 172.31.9.69 172.31.9.12 49761 3389 6 20 4249 1418530010 1418530070 REJECT OK",
-        ),
-        inventory=net.simple("172.31.9.12", "172.31.0.0/20"),
-    ),
-    Scene(
-        name="a ping whose reply the ACL rejects",
-        examples=(5, 6),
-        fields=V2,
-        lines=(
-            "2 123456789010 eni-1235b8ca123456789 203.0.113.12 172.31.16.139 0 0 1 4 336 1432917027 1432917142 ACCEPT OK",
-            "2 123456789010 eni-1235b8ca123456789 172.31.16.139 203.0.113.12 0 0 1 4 336 1432917094 1432917142 REJECT OK",
-        ),
-        inventory=net.simple("172.31.16.139", "172.31.16.0/20"),
-        seen=(Seen(0), Seen(1, icmp=0)),
-    ),
-    Scene(
-        name="SSH over IPv6",
-        examples=(7,),
-        fields=V2,
-        lines=(
-            "2 123456789010 eni-1235b8ca123456789 2001:db8:1234:a100:8d6e:3477:df66:f105 2001:db8:1234:a102:3304:8879:34cf:4071 34892 22 6 54 8855 1477913708 1477913820 ACCEPT OK",
-        ),
-        inventory=net.IPV6,
-    ),
-    Scene(
-        name="two connections, first interval",
-        examples=(8, 9, 10, 11),
-        fields=TCP,
-        lines=(
-            "3 vpc-abcdefab012345678 subnet-aaaaaaaa012345678 i-01234567890123456 eni-1235b8ca123456789 123456789010 IPv4 52.213.180.42 10.0.0.62 43416 5001 52.213.180.42 10.0.0.62 6 568 8 1566848875 1566848933 ACCEPT 2 OK",
-            "3 vpc-abcdefab012345678 subnet-aaaaaaaa012345678 i-01234567890123456 eni-1235b8ca123456789 123456789010 IPv4 10.0.0.62 52.213.180.42 5001 43416 10.0.0.62 52.213.180.42 6 376 7 1566848875 1566848933 ACCEPT 18 OK",
-            "3 vpc-abcdefab012345678 subnet-aaaaaaaa012345678 i-01234567890123456 eni-1235b8ca123456789 123456789010 IPv4 52.213.180.42 10.0.0.62 43418 5001 52.213.180.42 10.0.0.62 6 100701 70 1566848875 1566848933 ACCEPT 2 OK",
-            "3 vpc-abcdefab012345678 subnet-aaaaaaaa012345678 i-01234567890123456 eni-1235b8ca123456789 123456789010 IPv4 10.0.0.62 52.213.180.42 5001 43418 10.0.0.62 52.213.180.42 6 632 12 1566848875 1566848933 ACCEPT 18 OK",
-        ),
-        inventory=net.SERVER,
-    ),
-    Scene(
-        name="two connections, second interval",
-        examples=(12, 13),
-        fields=TCP,
-        lines=(
-            "3 vpc-abcdefab012345678 subnet-aaaaaaaa012345678 i-01234567890123456 eni-1235b8ca123456789 123456789010 IPv4 10.0.0.62 52.213.180.42 5001 43418 10.0.0.62 52.213.180.42 6 63388 1219 1566848933 1566849113 ACCEPT 1 OK",
-            "3 vpc-abcdefab012345678 subnet-aaaaaaaa012345678 i-01234567890123456 eni-1235b8ca123456789 123456789010 IPv4 52.213.180.42 10.0.0.62 43418 5001 52.213.180.42 10.0.0.62 6 23294588 15774 1566848933 1566849113 ACCEPT 1 OK",
-        ),
-        inventory=net.SERVER,
-    ),
-    Scene(
-        name="a short connection",
-        examples=(14, 15),
-        fields=TCP,
-        lines=(
-            "3 vpc-abcdefab012345678 subnet-aaaaaaaa012345678 i-01234567890123456 eni-1235b8ca123456789 123456789010 IPv4 52.213.180.42 10.0.0.62 43638 5001 52.213.180.42 10.0.0.62 6 1260 17 1566933133 1566933193 ACCEPT 3 OK",
-            "3 vpc-abcdefab012345678 subnet-aaaaaaaa012345678 i-01234567890123456 eni-1235b8ca123456789 123456789010 IPv4 10.0.0.62 52.213.180.42 5001 43638 10.0.0.62 52.213.180.42 6 967 14 1566933133 1566933193 ACCEPT 19 OK",
-        ),
-        inventory=net.SERVER,
-    ),
-    Scene(
-        name="zonal NAT gateway",
-        examples=(16, 17, 18, 19, 20, 21),
-        fields=NAT,
-        lines=(
-            "- eni-1235b8ca123456789 10.0.1.5 10.0.0.220 10.0.1.5 203.0.113.5",
-            "- eni-1235b8ca123456789 10.0.0.220 203.0.113.5 10.0.0.220 203.0.113.5",
-            "- eni-1235b8ca123456789 203.0.113.5 10.0.0.220 203.0.113.5 10.0.0.220",
-            "- eni-1235b8ca123456789 10.0.0.220 10.0.1.5 203.0.113.5 10.0.1.5",
-            "i-01234567890123456 eni-1111aaaa2222bbbb3 10.0.1.5 203.0.113.5 10.0.1.5 203.0.113.5",
-            "i-01234567890123456 eni-1111aaaa2222bbbb3 203.0.113.5 10.0.1.5 203.0.113.5 10.0.1.5",
-        ),
-        inventory=net.ZONAL,
-        seen=(
-            Seen(0, "nat0", IN),
-            Seen(1, "nat0", OUT),
-            Seen(2, "nat0", IN),
-            Seen(3, "nat0", OUT),
-            Seen(4, "eth0", OUT),
-            Seen(5, "eth0", IN),
-        ),
-    ),
-    Scene(
-        name="regional NAT gateway",
-        examples=(22, 23, 24, 25, 26),
-        fields=REGIONAL_NAT,
-        lines=(
-            "nat-1234567890abcdef - - - 10.0.1.5 203.0.113.5 10.0.1.5 203.0.113.5",
-            "nat-1234567890abcdef - - - 107.22.182.139 203.0.113.5 107.22.182.139 203.0.113.5",
-            "nat-1234567890abcdef - - - 203.0.113.5 107.22.182.139 203.0.113.5 107.22.182.139",
-            "nat-1234567890abcdef - - - 203.0.113.5 10.0.1.5 203.0.113.5 10.0.1.5",
-            "- i-01234567890123456 eni-1111aaaa2222bbbb3 subnet-aaaaaaaa012345678 10.0.1.5 203.0.113.5 10.0.1.5 203.0.113.5",
-            "- i-01234567890123456 eni-1111aaaa2222bbbb3 subnet-aaaaaaaa012345678 203.0.113.5 10.0.1.5 203.0.113.5 10.0.1.5",
-        ),
-        inventory=net.REGIONAL,
-        seen=(
-            Seen(0, "nat0", IN),
-            Seen(1, "nat0", OUT),
-            Seen(2, "nat0", IN),
-            Seen(3, "nat0", OUT),
-            Seen(4, "eth0", OUT),
-            Seen(5, "eth0", IN),
-        ),
-    ),
-    Scene(
-        name="transit gateway",
-        examples=(27,),
-        fields=TRANSIT,
-        lines=(
-            "3 eni-33333333333333333 123456789010 vpc-abcdefab012345678 subnet-22222222bbbbbbbbb i-01234567890123456 10.20.33.164 10.40.2.236 39812 80 6 3 IPv4 10.20.33.164 10.40.2.236 ACCEPT OK",
-            "3 eni-33333333333333333 123456789010 vpc-abcdefab012345678 subnet-22222222bbbbbbbbb i-01234567890123456 10.40.2.236 10.20.33.164 80 39812 6 19 IPv4 10.40.2.236 10.20.33.164 ACCEPT OK",
-            "3 eni-11111111111111111 123456789010 vpc-abcdefab012345678 subnet-11111111aaaaaaaaa - 10.40.1.175 10.40.2.236 39812 80 6 3 IPv4 10.20.33.164 10.40.2.236 ACCEPT OK",
-            "3 eni-22222222222222222 123456789010 vpc-abcdefab012345678 subnet-22222222bbbbbbbbb - 10.40.2.236 10.40.2.31 80 39812 6 19 IPv4 10.40.2.236 10.20.33.164 ACCEPT OK",
-        ),
-        inventory=net.TRANSIT,
-        seen=(Seen(0, "eth0", IN), Seen(1, "eth0", OUT), Seen(2, "tgw1", OUT), Seen(3, "tgw2", IN)),
-    ),
-    Scene(
-        name="S3 through an internet gateway",
-        examples=(28, 29),
-        fields=V5,
-        lines=(
-            "5 52.95.128.179 10.0.0.71 80 34210 6 1616729292 1616729349 IPv4 14 15044 123456789012 vpc-abcdefab012345678 subnet-aaaaaaaa012345678 i-0c50d5961bcb2d47b eni-1235b8ca123456789 ap-southeast-2 apse2-az3 - - ACCEPT 19 52.95.128.179 10.0.0.71 S3 - - ingress OK",
-            "5 10.0.0.71 52.95.128.179 34210 80 6 1616729292 1616729349 IPv4 7 471 123456789012 vpc-abcdefab012345678 subnet-aaaaaaaa012345678 i-0c50d5961bcb2d47b eni-1235b8ca123456789 ap-southeast-2 apse2-az3 - - ACCEPT 3 10.0.0.71 52.95.128.179 - S3 8 egress OK",
-        ),
-        inventory=net.TO_S3,
-    ),
-    Scene(
-        name="the announcement's SSH",
-        examples=(30,),
-        fields=TCP,
-        lines=(
-            "3 vpc-exxxxxx2 subnet-8xxxxf3 i-0bfxxxxxxaf eni-08xxxxxxa5 48xxxxxx93 IPv4 172.31.22.145 90.90.0.200 22 62897 172.31.22.145 90.90.0.200 6 5225 24 1566328660 1566328672 ACCEPT 18 OK",
-            "3 vpc-exxxxxx2 subnet-8xxxxf3 i-0bfxxxxxxaf eni-08xxxxxxa5 48xxxxxx93 IPv4 90.90.0.200 172.31.22.145 62897 22 90.90.0.200 172.31.22.145 6 4877 29 1566328660 1566328672 ACCEPT 2 OK",
-        ),
-        inventory=net.SEED,
-    ),
-    Scene(
-        name="the same reply accepted, then rejected",
-        examples=(31,),
-        fields=V2,
-        lines=(
-            "2 9xxx eni-xxx 123.45.67.89 172.31.44.17 0 0 1 2 120 1554186843 1554186883 ACCEPT OK",
-            "2 9xxx eni-xxx 172.31.44.17 123.45.67.89 0 0 1 1 60 1554186843 1554186883 ACCEPT OK",
-            "2 9xxx eni-xxx 172.31.44.17 123.45.67.89 0 0 1 1 60 1554186843 1554186883 REJECT OK",
-        ),
-        inventory=net.NOTEBOOK,
-        seen=(Seen(0), Seen(1, icmp=0), Seen(2, icmp=0)),
-        ours={  # one packet has one second; AWS printed the bounds of the window
-            1: "2 900000000000 eni-00000000 172.31.44.17 123.45.67.89 0 0 1 1 60 1554186843 1554186843 ACCEPT OK",
-            2: "2 900000000000 eni-00000000 172.31.44.17 123.45.67.89 0 0 1 1 60 1554186883 1554186883 REJECT OK",
-        },
-        differs=frozenset({"start", "end"}),
-    ),
-    Scene(
-        name="encryption status",
-        examples=(32,),
-        fields=ENCRYPTION,
-        lines=(
-            "ingress - 10.0.133.8 10.0.128.55 43236 80 1",
-            "egress 1 10.0.128.55 10.0.133.8 80 43236 1",
-            "ingress - 10.0.133.8 10.0.128.55 36902 80 1",
-            "egress 1 10.0.128.55 10.0.133.8 80 36902 1",
-            "ingress - 10.0.130.104 10.0.128.55 55016 80 0",
-            "egress 1 10.0.128.55 10.0.130.104 80 55016 0",
-            "ingress - 10.0.130.104 10.0.128.55 60276 80 0",
-            "egress 1 10.0.128.55 10.0.130.104 80 60276 0",
-        ),
-        inventory=net.ENCRYPTED,
-        ours={  # only AWS's encryption controls know the status
-            0: "ingress - 10.0.133.8 10.0.128.55 43236 80 -",
-            1: "egress 1 10.0.128.55 10.0.133.8 80 43236 -",
-            2: "ingress - 10.0.133.8 10.0.128.55 36902 80 -",
-            3: "egress 1 10.0.128.55 10.0.133.8 80 36902 -",
-            4: "ingress - 10.0.130.104 10.0.128.55 55016 80 -",
-            5: "egress 1 10.0.128.55 10.0.130.104 80 55016 -",
-            6: "ingress - 10.0.130.104 10.0.128.55 60276 80 -",
-            7: "egress 1 10.0.128.55 10.0.130.104 80 60276 -",
-        },
-        differs=frozenset({"encryption-status"}),
-    ),
+_ASKED_ANSWERED: Final = (Seen(0), Seen(1, icmp=0))
+_AT_BOTH_DEVICES: Final = (
+    Seen(0, "nat0", IN),
+    Seen(1, "nat0", OUT),
+    Seen(2, "nat0", IN),
+    Seen(3, "nat0", OUT),
+    Seen(4, "eth0", OUT),
+    Seen(5, "eth0", IN),
 )
-"""Every published example that comes from packets, each network and window once."""
-
-ZONAL, REGIONAL = (next(scene for scene in SCENES if number in scene.examples) for number in (16, 22))
-_ON_ONE_LINK = (
+_ON_ONE_LINK: Final = (
     Seen(4, "br0", macs=(net.MAC_INSTANCE, net.MAC_NAT)),
     Seen(1, "br0", macs=(net.MAC_NAT, net.MAC_ROUTER)),
     Seen(2, "br0", macs=(net.MAC_ROUTER, net.MAC_NAT)),
     Seen(5, "br0", macs=(net.MAC_NAT, net.MAC_INSTANCE)),
 )
+ZONAL: Final = Scene(
+    name="zonal NAT gateway", first=16, last=21, fields=NAT, inventory=net.ZONAL, seen=_AT_BOTH_DEVICES
+)
+REGIONAL: Final = Scene(
+    name="regional NAT gateway",
+    first=22,
+    last=26,
+    fields=REGIONAL_NAT,
+    inventory=net.REGIONAL,
+    seen=_AT_BOTH_DEVICES,
+)
+SCENES: Final = (
+    Scene(
+        name="accepted SSH",
+        first=1,
+        last=1,
+        fields=V2,
+        inventory=net.simple("172.31.16.21", "172.31.16.0/20"),
+    ),
+    Scene(
+        name="rejected RDP",
+        first=2,
+        last=2,
+        fields=V2,
+        inventory=net.simple("172.31.9.12", "172.31.0.0/20"),
+    ),
+    Scene(
+        name="a ping whose reply the ACL rejects",
+        first=5,
+        last=6,
+        fields=V2,
+        inventory=net.simple("172.31.16.139", "172.31.16.0/20"),
+        seen=_ASKED_ANSWERED,
+    ),
+    Scene(name="SSH over IPv6", first=7, last=7, fields=V2, inventory=net.IPV6),
+    Scene(name="two connections, first interval", first=8, last=11, fields=TCP, inventory=net.SERVER),
+    # The published intervals meet inside second 1566848933. Windows here are cut at whole seconds, so that each
+    # interval is a window of a run of its own.
+    Scene(name="two connections, second interval", first=12, last=13, fields=TCP, inventory=net.SERVER),
+    Scene(name="a short connection", first=14, last=15, fields=TCP, inventory=net.SERVER),
+    ZONAL,
+    REGIONAL,
+    Scene(
+        name="transit gateway",
+        first=27,
+        last=27,
+        fields=TRANSIT,
+        inventory=net.TRANSIT,
+        seen=(Seen(0, "eth0", IN), Seen(1, "eth0", OUT), Seen(2, "tgw1", OUT), Seen(3, "tgw2", IN)),
+    ),
+    Scene(name="S3 through an internet gateway", first=28, last=29, fields=V5, inventory=net.TO_S3),
+    Scene(name="the announcement's SSH", first=30, last=30, fields=TCP, inventory=net.SEED),
+    Scene(
+        name="the same reply accepted, then rejected",
+        first=31,
+        last=31,
+        fields=V2,
+        inventory=net.NOTEBOOK,
+        seen=(*_ASKED_ANSWERED, Seen(2, icmp=0)),
+        # A flow of one packet has one second; published are the bounds of the window.
+        instead={1: {"end": "1554186843"}, 2: {"start": "1554186883"}},
+    ),
+    Scene(
+        name="encryption status",
+        first=32,
+        last=32,
+        fields=ENCRYPTION,
+        inventory=net.ENCRYPTED,
+        # Only AWS's encryption controls know it.
+        instead={number: {"encryption-status": "-"} for number in range(8)},
+    ),
+)
+"""Every published example that comes from packets."""
+
 BY_MAC: Final = tuple(
     replace(scene, name=f"{scene.name}, told by MAC addresses", seen=_ON_ONE_LINK) for scene in (ZONAL, REGIONAL)
 )

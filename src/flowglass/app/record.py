@@ -19,7 +19,7 @@ from flowglass.app.summary import PointSummary, Summary
 from flowglass.capture import SUPPORTED, CaptureFiles, link_type_name, named_captures
 from flowglass.deliver import DirectorySink, Sink
 from flowglass.fields.contracts import FrameBlock
-from flowglass.fields.errors import CaptureDamaged, CaptureEmpty, LinkTypeUnsupported, OptionError
+from flowglass.fields.errors import CaptureDamaged, CaptureEmpty, LinkTypeUnsupported, OptionError, OptionError
 from flowglass.inventory import Snapshot, load
 
 Watcher = Callable[[CaptureFiles, int], None]
@@ -100,9 +100,7 @@ class _Recording:
     ) -> None:
         sink.clean()
         self.source = source
-        self._aggregator = Aggregator(
-            WindowClock(options.interval_s), FlowTable(options.max_flows, options.nflog_rules)
-        )
+        self._aggregator = Aggregator(WindowClock(options.interval_s), _table(options))
         self._pipeline = Pipeline(options, snapshot, sink, fixed_points=source.one_stream, keep=keep)
         self._interruption = _Interruption()
         self._cut_off = (0, 0)
@@ -165,6 +163,13 @@ class _Recording:
             warnings=tuple(_warnings(self.source, points)),
             first=self._pipeline.first,
         )
+
+
+def _table(options: RecordOptions) -> FlowTable:
+    try:
+        return FlowTable(options.max_flows, options.nflog_rules)
+    except MemoryError:
+        raise OptionError(f"--max-flows {options.max_flows}: needs more memory than the system grants") from None
 
 
 def _refuse_nothing(path: str, source: CaptureFiles, summary: Summary) -> None:

@@ -68,16 +68,17 @@ class ByteStream:
             self._stream = self._counted
 
     def _open(self, path: str) -> io.RawIOBase:
-        if path == STDIN:
-            return io.FileIO(0, closefd=False)
         try:
+            if path == STDIN:
+                return io.FileIO(0, closefd=False)
             raw = Path(path).open("rb", buffering=0)  # noqa: SIM115 (closed by `close`)
             self.size_bytes = Path(path).stat().st_size
         except IsADirectoryError:
             raise CaptureMissing(f"{path}: is a folder; name its files, for example '{path}/*.pcap'") from None
         except OSError as error:
             reason = error.strerror or str(error)
-            raise CaptureMissing(f"{path}: {reason}; check the path and its permissions") from None
+            name = "standard input" if path == STDIN else path
+            raise CaptureMissing(f"{name}: {reason}; check the path and its permissions") from None
         return raw
 
     @property

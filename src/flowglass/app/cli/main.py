@@ -53,3 +53,6 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:  # standard output that takes no more; rooms raise errors of our own
+        print(f"flowglass: output cannot be written: {error.strerror}; send it elsewhere", file=sys.stderr)
+        sys.exit(Error.exit_code)

@@ -1,1 +1,4 @@
-"""Capture sources: one file a kind of source; each hands over blocks of frames and its own counters of loss."""
+"""Capture sources: one file a kind of source.
+
+Rule: a source hands over blocks of frames and its own counters of loss; damage ends one file, not the run.
+"""
