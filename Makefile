@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SAMPLE := src/flowglass/app/data
 FORMAT := $${interface-id} $${srcaddr} $${srcport} $${dstaddr} $${dstport} $${packets} $${bytes} $${tcp-flags} $${action} $${flow-direction} $${traffic-path} $${instance-id} $${protocol} $${start} $${end} $${log-status}
 
-.PHONY: run test test-fuzz install check format bench docs captures clean
+.PHONY: run test test-fuzz install check format bench docs captures golden clean
 
 run: $(VENV)/.base ## record the sample capture into ./flowglass-data
 	$(BIN)/flowglass record $(SAMPLE)/sample.pcapng --inventory $(SAMPLE)/sample-inventory.yaml \
@@ -38,6 +38,9 @@ docs: $(VENV)/.dev ## write the generated pages anew
 
 captures: $(VENV)/.dev ## write the captures of the tests and the sample anew
 	$(BIN)/python -m scripts.make_captures
+
+golden: $(VENV)/.dev ## write the golden records anew; read the difference before you commit it
+	$(BIN)/python -m scripts.make_golden
 
 bench: $(VENV)/.dev ## measure; results in bench/results
 	$(BIN)/python -m bench

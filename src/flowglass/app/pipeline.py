@@ -11,9 +11,10 @@ from typing import Any, Final
 import numpy as np
 
 from flowglass.app.options import RecordOptions
+from flowglass.capture import SUPPORTED
 from flowglass.deliver import Delivered, ObjectBuilder, Sink
 from flowglass.enrich import Enricher, Observations, ObserveCounts, Observer, Presence, traffic_mask
-from flowglass.fields.contracts import I32, I64, FlowBatch, Point, Watermark
+from flowglass.fields.contracts import I32, I64, Bools, FlowBatch, Point, Watermark
 from flowglass.inventory import Snapshot, of_points
 
 SLICE_RECORDS: Final = 1 << 16
@@ -97,6 +98,7 @@ class Pipeline:
             self._presence = Presence(self._snapshot, points, options.interval_s)
         else:
             self._presence.meet(self._snapshot, points)
+        self._unreadable = _unreadable(self._snapshot, points)
         interfaces = self._snapshot.interfaces
         places = zip(interfaces.account.to_pylist(), interfaces.region.to_pylist(), strict=True)
         scopes = [(account or options.place()[0], region or options.place()[1]) for account, region in places]
@@ -126,7 +128,8 @@ class Pipeline:
 
     def _settle_presence(self, before_s: int | None) -> None:
         absent = self._presence.finish() if before_s is None else self._presence.settle(before_s)
-        for window_start_s, interfaces in absent:
+        for window_start_s, rows in absent:
+            interfaces = rows[~self._unreadable[rows]]
             window_s = self._options.interval_s
             batch = self._enricher.status_records(window_start_s, window_s, interfaces)
             ends: I64 = np.full(len(interfaces), window_start_s + window_s - 1, np.int64)
@@ -154,3 +157,15 @@ class Pipeline:
         if scope not in self._builders:
             self._builders[scope] = ObjectBuilder(self._options.flow_log(*scope), self._sink)
         return self._builders[scope]
+
+
+def _unreadable(snapshot: Snapshot, points: Sequence[Point]) -> Bools:
+    """(interfaces,) bool: the link type of its own capture point is not read, so nothing tells whether it is quiet."""
+    unread = np.array([point.link_type not in SUPPORTED for point in points], np.bool_)
+    if not snapshot.is_file:
+        return unread
+    rows: Bools = np.zeros(len(snapshot.interfaces.from_ns), np.bool_)
+    for row in np.flatnonzero(unread):
+        owners = snapshot.by_device(points[row].name, snapshot.interfaces.from_ns)
+        rows[owners[owners >= 0]] = True
+    return rows

@@ -19,7 +19,7 @@ from flowglass.app.summary import PointSummary, Summary
 from flowglass.capture import SUPPORTED, CaptureFiles, link_type_name, named_captures
 from flowglass.deliver import DirectorySink, Sink
 from flowglass.fields.contracts import FrameBlock
-from flowglass.fields.errors import CaptureDamaged, CaptureEmpty, LinkTypeUnsupported, OptionError, OptionError
+from flowglass.fields.errors import CaptureDamaged, CaptureEmpty, LinkTypeUnsupported, OptionError
 from flowglass.inventory import Snapshot, load
 
 Watcher = Callable[[CaptureFiles, int], None]
