@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,8 @@ from tests.support.pcapfile import NS, Packet
 PROGRAM: Final = str(Path(sys.executable).with_name("flowglass"))
 START_S: Final = 1_600_000_200
 """Where tests begin: the first second of an object's five minutes."""
+CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f\x9b]")
+"""Characters that a pipe must never see."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import os
 import struct
 import threading
 import tracemalloc
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -175,6 +176,32 @@ class TestBytes:
         source = of(tmp_path / "a")
         assert [second for _, second, _ in read(source)] == list(range(10))
         assert source.faults == []
+
+    @pytest.mark.parametrize("size", [1, 30, 40_000])
+    def test_a_cut_gzip_file_gives_every_packet_before_the_cut(self, tmp_path: Path, size: int) -> None:
+        packets = [Packet(number.to_bytes(4, "big") * size, SECOND) for number in range(60)]
+        packed = pcapfile.gzipped(pcapfile.pcap(packets))
+        for cut in (len(packed) - 9, len(packed) * 2 // 3):
+            (tmp_path / "a").write_bytes(packed[:cut])
+            before = zlib.decompressobj(31).decompress(packed[:cut])
+            source = of(tmp_path / "a")
+            assert len(read(source)) == (len(before) - 24) // (16 + 4 * size)
+            assert "the compressed data ends early" in str(source.faults[0])
+
+    def test_a_cut_zstd_file_gives_every_block_before_the_cut(self, tmp_path: Path) -> None:
+        packed = pcapfile.zstandard(pcapfile.pcap([Packet(os.urandom(984), SECOND) for _ in range(700)]))
+        (tmp_path / "a").write_bytes(packed[:-9])
+        source = of(tmp_path / "a")
+        assert len(read(source)) >= 5 * 131_072 // 1000
+        assert len(source.faults) == 1
+
+    def test_what_follows_a_gzip_member(self, tmp_path: Path) -> None:
+        packed = pcapfile.gzipped(pcapfile.pcap([Packet(b"x", SECOND)]))
+        for tail, faults in ((bytes(600_000), 0), (b"garbage", 1), (packed[:15], 1)):
+            (tmp_path / "a").write_bytes(packed + tail)
+            source = of(tmp_path / "a")
+            assert [data for data, _, _ in read(source)] == [b"x"]
+            assert len(source.faults) == faults
 
     def test_a_pipe_is_read_once_and_behind_the_files(self, tmp_path: Path) -> None:
         with piped([pcapfile.pcap([Packet(b"p", SECOND), Packet(b"q", 2 * SECOND)])]) as pipe:

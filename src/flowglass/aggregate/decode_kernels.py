@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from flowglass.fields.contracts import IPV4_MAPPED, NotRecorded
-from flowglass.jit import inlined, lean_kernel
+from flowglass.jit import inlined, kernel
 
 # Columns of a scratch row. The first five are the words of FLOW that make up the tuple.
 SRC_HI, SRC_LO, DST_HI, DST_LO, TUPLE, SRC_MAC_VLAN, DST_MAC, MARKS, BYTES, PACKETS, TS, SLOT, LINK, HASH = range(14)
@@ -68,7 +68,7 @@ def _mac(data: Any, at: int) -> Any:
     return (np.uint64(be16(data, at)) << _U32) | be32(data, at + 2)
 
 
-@lean_kernel
+@kernel
 def _by_nibble(data: Any, at: int, end: int) -> int:
     """Ethertype by the version nibble, or -1 - cause."""
     if at >= end:
@@ -79,7 +79,7 @@ def _by_nibble(data: Any, at: int, end: int) -> int:
     return _IPV6 if version == 6 else -1 - _NOT_IP
 
 
-@lean_kernel
+@kernel
 def _ppp(data: Any, at: int, end: int) -> tuple[int, int]:
     """Ethertype and offset behind a PPP protocol field, which may be compressed to one byte (RFC 1661 6.5)."""
     if at + 2 > end:
@@ -97,14 +97,14 @@ def _ppp(data: Any, at: int, end: int) -> tuple[int, int]:
     return -1 - _NOT_IP, at
 
 
-@lean_kernel
+@kernel
 def _pppoe(data: Any, at: int, end: int) -> tuple[int, int]:
     if at + 6 > end:
         return -1 - _LINK_HEADER, at
     return _ppp(data, at + 6, end)
 
 
-@lean_kernel
+@kernel
 def _mpls(data: Any, at: int, end: int) -> tuple[int, int]:
     while True:
         if at + 4 > end:
@@ -115,7 +115,7 @@ def _mpls(data: Any, at: int, end: int) -> tuple[int, int]:
             return _by_nibble(data, at, end), at
 
 
-@lean_kernel
+@kernel
 def _through_tags(data: Any, at: int, end: int, ethertype: int, vlan: int) -> tuple[int, int, int]:
     """Step over VLAN and VN tags, MPLS, PPPoE and SNAP: (ethertype of IP or -1 - cause, offset, outermost VLAN)."""
     while True:
@@ -150,7 +150,7 @@ def _through_tags(data: Any, at: int, end: int, ethertype: int, vlan: int) -> tu
             return (ethertype if ethertype < 0 else -1 - _NOT_IP), at, vlan
 
 
-@lean_kernel
+@kernel
 def _null_family(data: Any, at: int) -> int:
     """Ethertype of BSD loopback's address family, written in either byte order."""
     family = be32(data, at)
@@ -168,7 +168,7 @@ def _null_family(data: Any, at: int) -> int:
     return -1 - _NOT_IP
 
 
-@lean_kernel
+@kernel
 def _cooked_direction(packet_type: int) -> int:
     """Direction of a Linux cooked frame's packet type: 0-2 to us, 4 from us, 3 between others."""
     if packet_type == 4:
@@ -176,7 +176,7 @@ def _cooked_direction(packet_type: int) -> int:
     return 1 if packet_type <= 2 else 0
 
 
-@lean_kernel
+@kernel
 def _starts_with(data: Any, at: int, end: int, prefix: Any) -> bool:
     if at + len(prefix) > end:
         return False
@@ -186,7 +186,7 @@ def _starts_with(data: Any, at: int, end: int, prefix: Any) -> bool:
     return True
 
 
-@lean_kernel
+@kernel
 def _nflog_verdict(data: Any, at: int, end: int, rules: Any) -> int:
     """Verdict of the first rule whose prefix begins the NFLOG prefix, 0 none. A rule: verdict, length, bytes."""
     for row in range(rules.shape[0]):
@@ -196,7 +196,7 @@ def _nflog_verdict(data: Any, at: int, end: int, rules: Any) -> int:
     return 0
 
 
-@lean_kernel
+@kernel
 def _nflog(data: Any, at: int, end: int, rules: Any) -> tuple[int, int, int, int, int, Any]:
     """(ethertype or -1 - cause, offset of the payload, its end, direction, verdict, source MAC << 16).
 
@@ -260,7 +260,7 @@ def _ethernet(data: Any, at: int, end: int, vlan: int, row: Any, base: int) -> t
     return ethertype, at
 
 
-@lean_kernel
+@kernel
 def _cooked(data: Any, at: int, end: int, link_type: int, vlan: int, row: Any, base: int) -> tuple[int, int, int]:
     """SLL and SLL2: (ethertype or -1 - cause, offset, direction)."""
     if link_type == LINKTYPE_SLL:
@@ -285,7 +285,7 @@ def _cooked(data: Any, at: int, end: int, link_type: int, vlan: int, row: Any, b
     return ethertype, at, direction
 
 
-@lean_kernel
+@kernel
 def _serial(data: Any, at: int, end: int, link_type: int) -> tuple[int, int]:
     """PPP, PPP with HDLC framing, PPP over Ethernet, Cisco HDLC: (ethertype or -1 - cause, offset)."""
     if link_type == LINKTYPE_PPP_ETHER:
@@ -352,7 +352,7 @@ def _ipv4(data: Any, at: int, end: int, wire: int, row: Any, base: int) -> tuple
     return -1, header + _transport(data, at + header, min(end, at + length), protocol, row, base)
 
 
-@lean_kernel
+@kernel
 def _jumbo_length(data: Any, at: int, stop: int) -> int:
     """Jumbo payload length of a hop-by-hop header between `at` and `stop` (RFC 2675), 0 for none."""
     option = at + 2
@@ -367,7 +367,7 @@ def _jumbo_length(data: Any, at: int, stop: int) -> int:
     return 0
 
 
-@lean_kernel
+@kernel
 def _ipv6(data: Any, at: int, end: int, wire: int, row: Any, base: int) -> tuple[int, int]:
     """(cause or -1, length of all headers): `wire` bytes were on the wire from `at` on."""
     if at + 40 > end:

@@ -37,7 +37,7 @@ from flowglass.aggregate.decode_kernels import (
     decode,
 )
 from flowglass.intrinsics import prefetch
-from flowglass.jit import inlined, lean_kernel
+from flowglass.jit import inlined, kernel
 
 FLOW_WORDS = 12
 ROW_WORDS = 13
@@ -272,7 +272,7 @@ def _count(
     return 0
 
 
-@lean_kernel
+@kernel
 def add_frames(
     data: Any,
     frames: Any,
@@ -361,7 +361,7 @@ def add_frames(
     return at, DONE
 
 
-@lean_kernel
+@kernel
 def take_rows(slot: int, start: int, out: Any, rows: Any, slots: Any, next_chunk: Any) -> None:
     """Copy the FLOWs of a window, from its `start`-th (a multiple of CHUNK_ROWS) on, into out (n, FLOW_WORDS)."""
     chunk = slots[slot, S_FIRST_CHUNK]
@@ -384,7 +384,7 @@ def _row_hash(rows: Any, row: int, slot: int) -> Any:
     return tuple_hash(rows[row, 0], rows[row, 1], rows[row, 2], rows[row, 3], rows[row, 4] ^ window)
 
 
-@lean_kernel
+@kernel
 def forget_rows(slot: int, rows: Any, index: Any, slots: Any, chunks: Any, next_chunk: Any, state: Any) -> None:
     """Take a drained window's rows out of the index and give its chunks back."""
     left = slots[slot, S_ROWS]
@@ -418,7 +418,7 @@ def forget_rows(slot: int, rows: Any, index: Any, slots: Any, chunks: Any, next_
     slots[slot, S_MIXED] = 0
 
 
-@lean_kernel
+@kernel
 def rebuild_index(index: Any, rows: Any, slots: Any, open_list: Any, next_chunk: Any, state: Any) -> None:
     """Enter the rows of all open windows into an empty index. Rows are not moved."""
     mask = np.uint64(index.shape[0] - 1)

@@ -5,18 +5,20 @@ Rule: memory is bounded by the buffer. Files are read, not mapped: a file cut wh
 
 from __future__ import annotations
 
+import contextlib
 import io
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
-from isal import igzip, isal_zlib
+from isal import igzip_lib
 
 from flowglass.fields.errors import CaptureMissing
 
 STDIN: Final = "-"
 _GZIP: Final = b"\x1f\x8b"
-_DamagedGzip: Any = isal_zlib.error
+_DamagedGzip: Any = igzip_lib.IsalError
+_CHUNK_BYTES: Final = 1 << 18
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 
 
@@ -44,6 +46,31 @@ class _Counted(io.RawIOBase):
         return count
 
 
+class _Gunzip:
+    """Reads gzip members, one behind the other, and loses no byte that stands before a cut."""
+
+    def __init__(self, raw: io.RawIOBase) -> None:
+        self._raw = raw
+        self._member = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes, none at the end. Raises EOFError at a cut, IsalError where a member is broken."""
+        while True:
+            piece = b""
+            if self._member.eof:
+                piece = (self._member.unused_data or self._raw.read(_CHUNK_BYTES) or b"").lstrip(b"\0")
+                if not piece and not (piece := (self._raw.read(_CHUNK_BYTES) or b"").lstrip(b"\0")):
+                    return b""
+                self._member = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
+            elif self._member.needs_input:
+                piece = self._raw.read(_CHUNK_BYTES) or b""
+                if not piece:
+                    raise EOFError("the compressed data ends early")
+            out: bytes = self._member.decompress(piece, size)
+            if out:
+                return out
+
+
 class ByteStream:
     """The bytes of one capture. Raises CaptureMissing when it cannot be opened.
 
@@ -54,6 +81,7 @@ class ByteStream:
         self.path = path
         self.damage: str | None = None
         self.size_bytes = 0
+        self._unpacked = 0
         self._raw = raw = self._open(path)
         head = b""
         while len(head) < 4 and (more := raw.read(4 - len(head))):
@@ -61,9 +89,9 @@ class ByteStream:
         self._counted = _Counted(head, raw)
         self._stream: Any
         if head.startswith(_GZIP):
-            self._stream = igzip.IGzipFile(fileobj=io.BufferedReader(self._counted, 1 << 18), mode="rb")
+            self._stream = _Gunzip(self._counted)
         elif head == _ZSTD:
-            self._stream = pa.CompressedInputStream(io.BufferedReader(self._counted, 1 << 18), "zstd")
+            self._stream = pa.CompressedInputStream(io.BufferedReader(self._counted, _CHUNK_BYTES), "zstd")
         else:
             self._stream = self._counted
 
@@ -91,14 +119,31 @@ class ByteStream:
         if self.damage is not None:
             return 0
         try:
-            if isinstance(self._stream, pa.CompressedInputStream):
-                piece = self._stream.read(len(view))
-                view[: len(piece)] = piece
-                return len(piece)
-            return self._stream.readinto(view) or 0
+            if self._stream is self._counted:
+                return self._stream.readinto(view) or 0
+            piece = self._stream.read(len(view))
+            view[: len(piece)] = piece
+            self._unpacked += len(piece)
+            return len(piece)
         except (EOFError, OSError, pa.ArrowException, _DamagedGzip) as error:
             self.damage = str(error).splitlines()[0]
-            return 0
+            piece = self._before_damage() if isinstance(self._stream, pa.CompressedInputStream) else b""
+            view[: len(piece)] = piece
+            return len(piece)
+
+    def _before_damage(self) -> bytes:
+        """What Arrow's zstd stream had when it failed, which it does not hand out: unpack again, then byte by byte."""
+        found = bytearray()
+        if not Path(self.path).is_file():
+            return b""
+        with contextlib.suppress(OSError, pa.ArrowException), Path(self.path).open("rb") as raw:
+            again = pa.CompressedInputStream(raw, "zstd")
+            left = self._unpacked
+            while left and (piece := again.read(min(left, _CHUNK_BYTES))):
+                left -= len(piece)
+            while byte := again.read(1):
+                found += byte
+        return bytes(found)
 
     def close(self) -> None:
         """Close the file; standard input stays open."""

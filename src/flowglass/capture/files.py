@@ -140,7 +140,9 @@ class _OpenFile:
         if is_pcapng(magic):
             return PcapngReader(self._path, self.buffer, points, capture.name)
         if self.stream.damage is not None:
-            raise CaptureUnreadable(f"{self._path}: compressed data cannot be read: {self.stream.damage}")
+            raise CaptureUnreadable(
+                f"{self._path}: compressed data cannot be read: {self.stream.damage}; copy it again, or unpack it first"
+            )
         if not magic:
             raise CaptureUnreadable(f"{self._path}: is empty; name a pcap or pcapng file")
         raise CaptureUnreadable(

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from flowglass.jit import inlined, lean_kernel
+from flowglass.jit import inlined, kernel
 
 MAX_CAPTURED = 262_144
 """Largest captured length that libpcap takes for a frame; a longer one is damage."""
@@ -67,7 +67,7 @@ def _put(frames: Any, count: int, offset: int, captured: int, wire: int, ts: int
     frames[count]["gso_type"] = 0
 
 
-@lean_kernel
+@kernel
 def walk_pcap(
     data: Any, at: int, stop: int, big: bool, fraction_ns: int, point: int, frames: Any
 ) -> tuple[int, int, int]:
@@ -157,7 +157,7 @@ def _packet_options(data: Any, at: int, stop: int, big: bool, frames: Any, count
         at = body + ((length + 3) & ~3)
 
 
-@lean_kernel
+@kernel
 def walk_pcapng(
     data: Any, at: int, stop: int, big: bool, interfaces: Any, interface_count: int, frames: Any
 ) -> tuple[int, int, int]:

@@ -5,6 +5,8 @@ Rule: arrays and numbers in and out; what is allocated belongs to the caller.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from flowglass.fields.contracts import I32, I64, U8, U64, Structured
@@ -113,14 +115,10 @@ def _hash(flows: Structured, interface: I32, direction: U8, i: int) -> np.uint64
 
 
 @inlined
-def _equal(flows: Structured, interface: I32, direction: U8, i: int, j: int) -> bool:
-    """Whether rows i and j are one row for the interface."""
-    a = flows[i]
-    b = flows[j]
+def _equal(a: Any, b: Any) -> bool:
+    """Whether two flows of one interface and direction are one row for it."""
     equal: bool = (
-        interface[i] == interface[j]
-        and direction[i] == direction[j]
-        and a["src_lo"] == b["src_lo"]
+        a["src_lo"] == b["src_lo"]
         and a["dst_lo"] == b["dst_lo"]
         and a["src_hi"] == b["src_hi"]
         and a["dst_hi"] == b["dst_hi"]
@@ -136,10 +134,8 @@ def _equal(flows: Structured, interface: I32, direction: U8, i: int, j: int) -> 
 
 
 @inlined
-def _add(flows: Structured, head: int, i: int) -> None:
-    """Add row i to the row `head`."""
-    into = flows[head]
-    row = flows[i]
+def _add(into: Any, row: Any) -> None:
+    """Add a row to the row that stays."""
     into["packets"] += row["packets"]
     into["bytes"] += row["bytes"]
     into["frames"] += row["frames"]
@@ -152,23 +148,28 @@ def _add(flows: Structured, head: int, i: int) -> None:
 
 
 @kernel
-def merge_rows(flows: Structured, interface: I32, direction: U8, table: I32, heads: I64) -> int:
+def merge_rows(flows: Structured, interface: I32, direction: U8, table: I32, merged: Structured, heads: I64) -> int:
     """Add every row to the first one that is equal to it.
 
-    `flows`: (k,) FLOW, changed; `interface`: (k,) int32; `direction`: (k,) uint8; `table`: int32 of a
-    power of two of at least 2 k places, all -1; `heads`: (k,) int64, written: the rows that stay, in
-    order. Returns their number.
+    `flows`: (k,) FLOW; `interface`: (k,) int32; `direction`: (k,) uint8; `table`: int32 of a power of two of at least
+    2 k places, all -1. Written: `merged`: (k,) FLOW, the rows that stay, in order, and `heads`: (k,) int64, where they
+    stood. Returns their number.
     """
     mask = np.uint64(table.shape[0] - 1)
     count = 0
     for i in range(flows.shape[0]):
         place = np.int64(_hash(flows, interface, direction, i) & mask)
-        while table[place] >= 0 and not _equal(flows, interface, direction, i, table[place]):
+        while True:
+            found = table[place]
+            if found < 0:
+                table[place] = count
+                merged[count] = flows[i]
+                heads[count] = i
+                count += 1
+                break
+            head = heads[found]
+            if interface[head] == interface[i] and direction[head] == direction[i] and _equal(merged[found], flows[i]):
+                _add(merged[found], flows[i])
+                break
             place = (place + 1) & np.int64(mask)
-        if table[place] < 0:
-            table[place] = i
-            heads[count] = i
-            count += 1
-        else:
-            _add(flows, table[place], i)
     return count

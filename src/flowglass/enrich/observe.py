@@ -139,11 +139,11 @@ def _marked(flows: int, rows: I64) -> Bools:
 
 def _merged(flows: Structured, interface: I32, direction: U8) -> tuple[Structured, I32, U8]:
     """Rows that are one for their interface added up, in order of first appearance."""
-    summed = flows.copy()
+    merged = np.empty_like(flows)
     table = np.full(1 << (2 * len(flows)).bit_length(), -1, np.int32)
     heads = np.empty(len(flows), np.int64)
-    count = merge_rows(summed, interface, direction, table, heads)
+    count = merge_rows(flows, interface, direction, table, merged, heads)
     if count == len(flows):
         return flows, interface, direction
     stay = heads[:count]
-    return summed.take(stay), interface[stay], direction[stay]
+    return merged[:count], interface[stay], direction[stay]

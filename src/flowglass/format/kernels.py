@@ -12,7 +12,7 @@ import numpy as np
 
 from flowglass.fields.contracts import I32, I64, U8
 from flowglass.intrinsics import copy_bytes
-from flowglass.jit import kernel
+from flowglass.jit import inlined, kernel
 
 DASH = np.uint8(ord("-"))
 _ZERO = np.uint8(ord("0"))
@@ -39,12 +39,12 @@ def any_empty(starts: I32, ends: I32) -> bool:
     return empty > 0
 
 
-@kernel
+@inlined
 def _is_null(valid: U8, bit: int) -> bool:
     return valid.size > 0 and (valid[bit >> 3] >> (bit & 7)) & 1 == 0
 
 
-@kernel
+@inlined
 def _digits(value: np.uint64) -> int:
     """Number of decimal digits of a uint64."""
     digits = 1
@@ -60,14 +60,14 @@ def _digits(value: np.uint64) -> int:
     return digits
 
 
-@kernel
+@inlined
 def _magnitude(number: np.int64) -> np.uint64:
     """|int64| as uint64; also right for -2^63."""
     unsigned = np.uint64(number)
     return _U0 - unsigned if number < 0 else unsigned
 
 
-@kernel
+@inlined
 def _put_pair(out: U8, place: int, pairs: U8, number: np.uint64) -> None:
     """Print a uint64 of 0 to 99 as two digits."""
     pair = 2 * np.int64(number)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from flowglass.fields.contracts import I32, I64, U64, Structured
-from flowglass.jit import inlined, lean_kernel
+from flowglass.jit import inlined, kernel
 
 NONE = -1
 """No interface, no service, no route."""
@@ -31,7 +31,7 @@ def _range_of(offsets: I64, start_hi: U64, start_lo: U64, space: int, hi: np.uin
     return base
 
 
-@lean_kernel
+@kernel
 def longest_match(
     offsets: I64, start_hi: U64, start_lo: U64, best: I32, space: I32, hi: U64, lo: U64, out: I32
 ) -> None:
@@ -45,7 +45,7 @@ def longest_match(
         out[k] = best[_range_of(offsets, start_hi, start_lo, where, hi[k], lo[k])] if where >= 0 else NONE
 
 
-@lean_kernel
+@kernel
 def owners_at(
     offsets: I64,
     start_hi: U64,
@@ -80,7 +80,7 @@ def owners_at(
         out[k] = found
 
 
-@lean_kernel
+@kernel
 def owners_in_turn(keys: U64, from_ns: I64, until_ns: I64, row: I32, wanted: U64, at_ns: I64, out: I32) -> None:
     """Write the row that has each wanted key at its time into `out`, NONE where none has.
 
@@ -104,7 +104,7 @@ def owners_in_turn(keys: U64, from_ns: I64, until_ns: I64, row: I32, wanted: U64
             out[k] = row[place]
 
 
-@lean_kernel
+@kernel
 def first_valid(first: I64, rows: I32, from_ns: I64, until_ns: I64, target: I32, at_ns: I64, out: I32) -> None:
     """Write the first row of each target's list that is valid at its time into `out`, NONE where none is.
 

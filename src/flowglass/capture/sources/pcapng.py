@@ -60,7 +60,9 @@ class PcapngReader:
         try:
             self._other_block()
         except _Damaged as error:
-            raise CaptureUnreadable(f"{path}: is no pcapng that can be read: {error}") from None
+            raise CaptureUnreadable(
+                f"{path}: is no pcapng that can be read: {error}; copy it or capture it again"
+            ) from None
 
     def __iter__(self) -> Iterator[FrameBlock]:
         buffer = self._buffer
