@@ -40,10 +40,11 @@ class FlowTable:
         self._next_chunk: I64 = np.full(chunks, -1, np.int64)
         self._slots: I64 = np.zeros((64, k.SLOT_WORDS), np.int64)
         self._free_slots = list(range(63, -1, -1))
-        self._open: list[int] = []
-        self._points: I64 = np.zeros((0, k.POINT_WORDS), np.int64)
-        self._causes: I64 = np.zeros((0, len(NotRecorded)), np.int64)
-        self._open_slots: I64 = np.zeros((0, k.WINDOWS_PER_POINT), np.int64)
+        self._open: dict[int, None] = {}  # slots in the order they were opened
+        self._point_count = 0
+        self._points: I64 = np.zeros((4, k.POINT_WORDS), np.int64)
+        self._causes: I64 = np.zeros((4, len(NotRecorded)), np.int64)
+        self._open_slots: I64 = np.full((4, k.WINDOWS_PER_POINT), -1, np.int64)
         self._links: U64 = np.zeros((k.LINK_ROWS, 2), np.uint64)
         self._link_index = np.zeros(k.LINK_INDEX, np.uint32)
         self._state: I64 = np.zeros(k.STATE_WORDS, np.int64)
@@ -88,10 +89,12 @@ class FlowTable:
 
     def add_point(self, link_type: int) -> None:
         """Make room for one more capture point; points are numbered in the order they come."""
-        row = np.array([[link_type, 0, 0, -1, 0, 0, 0]], np.int64)
-        self._points = np.concatenate([self._points, row])
-        self._causes = np.concatenate([self._causes, np.zeros((1, len(NotRecorded)), np.int64)])
-        self._open_slots = np.concatenate([self._open_slots, np.full((1, k.WINDOWS_PER_POINT), -1, np.int64)])
+        if self._point_count == len(self._points):
+            self._points = np.concatenate([self._points, np.zeros_like(self._points)])
+            self._causes = np.concatenate([self._causes, np.zeros_like(self._causes)])
+            self._open_slots = np.concatenate([self._open_slots, np.full_like(self._open_slots, -1)])
+        self._points[self._point_count] = (link_type, 0, 0, -1, 0, 0, 0)
+        self._point_count += 1
 
     def set_edge(self, point: int, edge_ns: int) -> None:
         """Stop with ADVANCE at the first frame of the point at or after this time."""
@@ -107,7 +110,7 @@ class FlowTable:
         self._slots[slot] = (low_ns, high_ns, 0, 0, 0, 0, -1, -1)
         place = int(np.flatnonzero(self._open_slots[point] < 0)[0])
         self._open_slots[point, place] = slot
-        self._open.append(slot)
+        self._open[slot] = None
         return slot
 
     def rows_in(self, slot: int) -> int:
@@ -131,7 +134,7 @@ class FlowTable:
         self._open_slots[point][self._open_slots[point] == slot] = -1
         if self._points[point, k.P_SLOT] == slot:
             self._points[point, k.P_SLOT] = -1
-        self._open.remove(slot)
+        del self._open[slot]
         self._free_slots.append(slot)
 
     def links(self) -> Structured:
@@ -180,7 +183,7 @@ class FlowTable:
             self._index,
             self._rows,
             self._slots,
-            np.array(self._open, np.int64),
+            np.array(list(self._open), np.int64),
             self._next_chunk,
             self._state,
         )

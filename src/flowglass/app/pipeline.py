@@ -5,6 +5,7 @@ Rule: it wires rooms and counts; what a record says is decided in `enrich`, wher
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -19,6 +20,29 @@ from flowglass.inventory import Snapshot, of_points
 
 SLICE_RECORDS: Final = 1 << 16
 _NS: Final = 1_000_000_000
+
+
+class _Passed:
+    """How far all capture points that had a frame are past, in seconds."""
+
+    def __init__(self) -> None:
+        self.lowest_s = 0
+        self._by_point: dict[int, int] = {}
+        self._points_at: Counter[int] = Counter()  # few keys, however many points: they move from window to window
+
+    def move(self, mark: Watermark) -> bool:
+        """A point moved on; whether that moved the lowest."""
+        before = self._by_point.get(mark.point)
+        if before is not None:
+            self._points_at[before] -= 1
+            if not self._points_at[before]:
+                del self._points_at[before]
+        self._by_point[mark.point] = mark.final_before_s
+        self._points_at[mark.final_before_s] += 1
+        lowest_s = min(self._points_at)
+        moved = lowest_s > self.lowest_s
+        self.lowest_s = lowest_s
+        return moved
 
 
 class Pipeline:
@@ -43,7 +67,8 @@ class Pipeline:
         self._fixed_points = fixed_points
         self._keep = keep
         self._points: list[Point] = []
-        self._final_before_s: dict[int, int] = {}
+        self._presence: Presence | None = None
+        self._passed = _Passed()
         self._builders: dict[tuple[str, str], ObjectBuilder] = {}
         self.counts = ObserveCounts()
         self.records = 0
@@ -53,17 +78,16 @@ class Pipeline:
 
     def take(self, item: FlowBatch | Watermark, points: Sequence[Point]) -> None:
         """Take what the aggregator hands over; `points` are the source's so far."""
-        if len(points) > len(self._points):
-            self._meet(points)
         if isinstance(item, FlowBatch):
-            self._record(self._observer.observe(item))
-        else:
-            self._pass(item)
+            presence = self._meet(points)
+            self._record(self._observer.observe(item), presence)
+        elif self._passed.move(item):
+            self._pass(self._passed.lowest_s, self._meet(points))
 
-    def finish(self) -> list[Delivered]:
-        """Finish every object and return all."""
-        if self._points:
-            self._settle_presence(None)
+    def finish(self, points: Sequence[Point]) -> list[Delivered]:
+        """Finish every object and return all; `points` are all of the source's."""
+        if points:
+            self._settle_presence(None, self._meet(points))
         for builder in self._builders.values():
             builder.close()
         return self.delivered
@@ -82,8 +106,10 @@ class Pipeline:
         """The flow logs that have records, one an account and region."""
         return [self._options.flow_log(*scope).id for scope in self._builders]
 
-    def _meet(self, points: Sequence[Point]) -> None:
-        """New capture points appeared: look at them, and make their interfaces where no inventory does."""
+    def _meet(self, points: Sequence[Point]) -> Presence:
+        """Look at capture points that are new, and make their interfaces where no inventory does."""
+        if self._presence is not None and len(points) == len(self._points):
+            return self._presence
         options = self._options
         self._points = list(points)
         self._snapshot = self._inventory or of_points(points, *options.place())
@@ -94,10 +120,6 @@ class Pipeline:
             version=options.columns.version,
             assume_accept=options.assume_accept,
         )
-        if not self._final_before_s:
-            self._presence = Presence(self._snapshot, points, options.interval_s)
-        else:
-            self._presence.meet(self._snapshot, points)
         self._unreadable = _unreadable(self._snapshot, points)
         interfaces = self._snapshot.interfaces
         places = zip(interfaces.account.to_pylist(), interfaces.region.to_pylist(), strict=True)
@@ -105,10 +127,15 @@ class Pipeline:
         self._scopes = list(dict.fromkeys(scopes))
         number = {scope: place for place, scope in enumerate(self._scopes)}
         self._scope_of = np.array([number[scope] for scope in scopes], np.int32)
+        if self._presence is None:
+            self._presence = Presence(self._snapshot, points, options.interval_s)
+        else:
+            self._presence.meet(self._snapshot, points)
+        return self._presence
 
-    def _record(self, seen: Observations) -> None:
+    def _record(self, seen: Observations, presence: Presence) -> None:
         self.counts += seen.counts
-        self._presence.saw(seen.window_start_s, np.unique(seen.interface))
+        presence.saw(seen.window_start_s, np.unique(seen.interface))
         wanted = traffic_mask(seen, self._options.traffic_type, assume_accept=self._options.assume_accept)
         self.filtered += int(len(wanted) - np.count_nonzero(wanted))
         for start in range(0, len(seen.flows), SLICE_RECORDS):
@@ -117,19 +144,20 @@ class Pipeline:
             ends = seen.flows["last_ns"][start:stop] // _NS
             self._build(batch, ends, seen.interface[start:stop], wanted[start:stop])
 
-    def _pass(self, mark: Watermark) -> None:
-        self._final_before_s[mark.point] = mark.final_before_s
-        before_s = min(self._final_before_s.values())
-        if self._fixed_points and len(self._final_before_s) == len(self._points):
-            self._settle_presence(before_s)
-            before_s = min(before_s, self._presence.decided_before_s)
+    def _pass(self, before_s: int, presence: Presence) -> None:
+        """Every point is past this second: decide who was quiet before it, finish the objects of before."""
+        if self._fixed_points:
+            self._settle_presence(before_s, presence)
+            before_s = min(before_s, presence.decided_before_s)
         for builder in self._builders.values():
             builder.settle(before_s)
 
-    def _settle_presence(self, before_s: int | None) -> None:
-        absent = self._presence.finish() if before_s is None else self._presence.settle(before_s)
+    def _settle_presence(self, before_s: int | None, presence: Presence) -> None:
+        absent = presence.finish() if before_s is None else presence.settle(before_s)
         for window_start_s, rows in absent:
             interfaces = rows[~self._unreadable[rows]]
+            if not len(interfaces):
+                continue
             window_s = self._options.interval_s
             batch = self._enricher.status_records(window_start_s, window_s, interfaces)
             ends: I64 = np.full(len(interfaces), window_start_s + window_s - 1, np.int64)
@@ -166,6 +194,6 @@ def _unreadable(snapshot: Snapshot, points: Sequence[Point]) -> Bools:
         return unread
     rows: Bools = np.zeros(len(snapshot.interfaces.from_ns), np.bool_)
     for row in np.flatnonzero(unread):
-        owners = snapshot.by_device(points[row].name, snapshot.interfaces.from_ns)
+        owners = snapshot.by_device(points[int(row)].name, snapshot.interfaces.from_ns)
         rows[owners[owners >= 0]] = True
     return rows

@@ -117,7 +117,7 @@ class _Recording:
                 else:
                     for item in self._aggregator.finish():
                         self._pipeline.take(item, self.source.points)
-                    self._pipeline.finish()
+                    self._pipeline.finish(self.source.points)
             except BaseException:
                 self._pipeline.abort()
                 raise

@@ -49,8 +49,9 @@ def of_points(points: Sequence[Point], account: str, region: str) -> Snapshot:
     interfaces = columns(rows)
     nothing: list[Held] = []
     from_ns, until_ns = interfaces.from_ns, interfaces.until_ns
-    names = dict.fromkeys(point.name for point in points)
-    first = {name: next(row for row, point in enumerate(points) if point.name == name) for name in names}
+    first: dict[str, int] = {}
+    for row, point in enumerate(points):
+        first.setdefault(point.name, row)
     index = Index(
         addresses=Addresses.of(0, nothing, from_ns, until_ns),
         macs=Turns.of([], [], from_ns, until_ns),

@@ -6,13 +6,13 @@ Rule: an error of ours is one line on stderr and its own exit code; stdout is fo
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from flowglass import __version__
 from flowglass.app.cli import fields, inventory, record
-from flowglass.fields.errors import INTERRUPTED, Error
+from flowglass.fields.errors import INTERRUPTED, Error, OptionError
 
 app = typer.Typer(
     name="flowglass",
@@ -41,10 +41,16 @@ def options(
     """VPC Flow Logs for networks you own: packets in, AWS flow-log objects out."""
 
 
+_UsageError: Any = typer.BadParameter.__mro__[1]
+"""What typer's parser raises of a wrong command line; it gives the class no name of its own."""
+
+
 def main() -> None:
     """Run the program; never returns."""
     try:
-        app()
+        sys.exit(app(standalone_mode=False) or 0)
+    except _UsageError as error:
+        _end_usage(error)
     except Error as error:
         print(f"flowglass: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
@@ -56,3 +62,13 @@ def main() -> None:
     except OSError as error:  # standard output that takes no more; rooms raise errors of our own
         print(f"flowglass: output cannot be written: {error.strerror}; send it elsewhere", file=sys.stderr)
         sys.exit(Error.exit_code)
+
+
+def _end_usage(error: Any) -> None:
+    """One line for a wrong command line; the help page where nothing was asked for. Never returns."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+    else:
+        command = error.ctx.command_path if error.ctx is not None else "flowglass"
+        print(f"flowglass: {error.format_message().rstrip('.')}; see {command} --help", file=sys.stderr)
+    sys.exit(OptionError.exit_code)
