@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import shutil
 import struct
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -47,14 +49,14 @@ class Bench:
         self._work = work
         self._say = say
         self._cache = work / "kernels"
+        self._program = _installed(work) if sizes is FULL else Path(sys.executable).with_name("flowglass")
 
     def record(self, capture: Path, cache: Path | None = None) -> Usage:
         """One run of `flowglass record`; `cache`: where its compiled kernels are."""
         out = self._work / "out"
         shutil.rmtree(out, ignore_errors=True)
-        program = Path(sys.executable).with_name("flowglass")
         env = {"OPENBLAS_NUM_THREADS": "1", "NUMBA_CACHE_DIR": str(cache or self._cache)}
-        return run([str(program), "record", str(capture), "--out", str(out)], self._work / f"{US}.log", env)
+        return run([str(self._program), "record", str(capture), "--out", str(out)], self._work / f"{US}.log", env)
 
     def start(self) -> dict[str, Any]:
         """A capture of one packet: the very first run, which compiles, and runs with compiled kernels."""
@@ -82,8 +84,10 @@ class Bench:
             self._say("no real captures here: left out")
             return None
         capture = self._work / "real.pcap"
-        self._say(f"merging real captures to about {self._sizes.real:,} packets")
-        return self._compare(capture, generate.merge_real(capture, REAL_CAPTURES, self._sizes.real), others)
+        self._say(f"merging real captures to about {self._sizes.real:,} packets, and to half of that")
+        smaller = self._compare(capture, _merged(capture, self._sizes.real // 2), [])
+        result = self._compare(capture, _merged(capture, self._sizes.real), others)
+        return result | {"smaller": smaller}
 
     def _compare(self, capture: Path, packets: int, others: Sequence[peers.Peer]) -> dict[str, Any]:
         with capture.open("rb") as file:  # into the page cache
@@ -121,6 +125,23 @@ class Bench:
         }
 
 
+def _merged(capture: Path, packets: int) -> int:
+    """Write the merged capture; by a child, because the memory of this process counts as its children's peak."""
+    with ProcessPoolExecutor(1) as child:
+        return child.submit(generate.merge_real, capture, REAL_CAPTURES, packets).result()
+
+
+def _installed(work: Path) -> Path:
+    """The program as users have it: in an environment of its own, without the packages of development."""
+    program = work / "base" / "bin" / "flowglass"
+    if not program.exists():
+        root = Path(__file__).resolve().parents[1]
+        subprocess.run([sys.executable, "-m", "venv", str(program.parents[1])], check=True)
+        pip = [str(program.with_name("pip")), "install", "--quiet", "-c", str(root / "constraints.txt"), str(root)]
+        subprocess.run(pip, check=True)
+    return program
+
+
 def figures(
     start: dict[str, Any], small: dict[str, Any], large: dict[str, Any], real: dict[str, Any] | None
 ) -> dict[str, float]:
@@ -141,6 +162,8 @@ def figures(
     scenarios = {"small": small, "large": large} | ({"real": real} if real else {})
     if real and real["packets"] >= ENOUGH // 10:
         result["real, ns a packet"] = (cpu(real) - begin) / real["packets"] * 1e9
+        more = real["packets"] - real["smaller"]["packets"]
+        result["real slope, ns a packet"] = (cpu(real) - cpu(real["smaller"])) / more * 1e9
     for label, scenario in scenarios.items():
         for name in scenario["usage"]:
             if name != US:

@@ -17,7 +17,6 @@ from typer.models import ArgumentInfo, CommandInfo, OptionInfo
 
 import flowglass
 from flowglass.app.cli import main
-from flowglass.app.options import RecordOptions
 from flowglass.app.summary import Summary
 from flowglass.fields import errors as error_tree
 from scripts.docs_text import code, doc, page, signature, table
@@ -130,31 +129,19 @@ def _default(value: Any) -> str:
 
 def python() -> str:
     """`flowglass.record`, `flowglass.read` and what they return."""
-    options = [
-        (f"`{item.name}`", f"`{item.type}`", f"`{_literal(item.default)}`")
-        for item in dataclasses.fields(RecordOptions)
-        if item.init
-    ]
     return page(
         "Python",
         code("import flowglass", "python"),
         "Both functions print nothing. Errors are the classes of `flowglass.fields.errors` "
         "([list](errors.md)); each is an `Error`.",
         _function("flowglass.record", flowglass.record),
-        "### Options",
-        "Keywords of `record`, the options of [`flowglass record`](commands.md#flowglass-record) by another spelling:",
-        table(("keyword", "type", "default"), options),
-        "`FileFormat` and `TrafficType` are in `flowglass.fields.contracts`. " + doc(RecordOptions).split("\n\n")[-1],
+        "The options are those of [`flowglass record`](commands.md#flowglass-record).",
         _function("flowglass.read", flowglass.read),
         _class("Recorded", flowglass.Recorded),
         _class("FlowLogs", flowglass.FlowLogs),
         _class("Summary", Summary),
         "The [accounting page](../explanation/accounting.md) explains the numbers.",
     )
-
-
-def _literal(value: Any) -> str:
-    return str(value) if isinstance(value, enum.Enum) else repr(value)
 
 
 def _function(name: str, function: Callable[..., Any]) -> str:

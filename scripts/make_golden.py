@@ -67,7 +67,7 @@ def records(case: Case) -> str:
     """Header and record lines of all objects in order of their keys, and what else is said, behind `#`."""
     with tempfile.TemporaryDirectory() as out:
         try:
-            done = record(case.capture, out, inventory=case.inventory, log_format=FORMAT, tag_keys=TAG_KEYS)
+            done = record(case.capture, out, inventory=case.inventory, format=FORMAT, tag_keys=TAG_KEYS)
         except Error as error:
             return f"# {type(error).__name__} {error.exit_code}: {_placeless(case, str(error))}\n"
         lines = [*_objects(Path(out), done), *_account(case, done)]

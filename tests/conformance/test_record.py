@@ -46,7 +46,7 @@ def recorded(
 ) -> tuple[flowglass.Recorded, list[dict[str, Any]]]:
     """Record packets; the run's account and its records."""
     path = capture(folder / "in.pcap", packets)
-    run = flowglass.record(path, folder / "out", **{"log_format": FORMAT, **options})
+    run = flowglass.record(path, folder / "out", **{"format": FORMAT, **options})
     assert set(run.summary.differences().values()) == {0}
     assert run.damage == ()
     return run, rows(folder / "out")
@@ -82,9 +82,9 @@ class TestLayout:
     @pytest.mark.parametrize("codec", ["zstd", "gzip"])
     def test_parquet_codecs_hold_the_same(self, tmp_path: Path, codec: str) -> None:
         packets = [udp(second, second + 1) for second in range(9)]
-        _, text = recorded(tmp_path, packets, log_format="all")
+        _, text = recorded(tmp_path, packets, format="all")
         (tmp_path / "parquet").mkdir()
-        options = {"log_format": "all", "file_format": FileFormat.PARQUET, "parquet_codec": codec}
+        options = {"format": "all", "file_format": FileFormat.PARQUET, "parquet_codec": codec}
         _, parquet = recorded(tmp_path / "parquet", packets, **options)
         assert text == parquet
 
@@ -103,7 +103,7 @@ class TestLayout:
         packets = [udp(second / 3, second % 50) for second in range(3000)]
         for name in ("one", "two"):
             (tmp_path / name).mkdir()
-            recorded(tmp_path / name, packets, log_format="all")
+            recorded(tmp_path / name, packets, format="all")
         one, two = tmp_path / "one" / "out", tmp_path / "two" / "out"
         assert objects(one) == objects(two)
         assert [(one / name).read_bytes() for name in objects(one)] == [
@@ -113,7 +113,7 @@ class TestLayout:
     def test_another_flow_log_has_another_id(self, tmp_path: Path) -> None:
         path = capture(tmp_path / "a.pcap", [udp(0)])
         forms: list[dict[str, Any]] = [{}, {"interval_s": 600}, {"hive": True}, {"account": "111111111111"}]
-        forms += [{"log_format": "all"}, {"file_format": FileFormat.PARQUET}, {"assume_accept": True}]
+        forms += [{"format": "all"}, {"file_format": FileFormat.PARQUET}, {"assume_accept": True}]
         ids = [flowglass.record(path, tmp_path / "out", **form).summary.flow_logs for form in forms]
         assert len(set(ids)) == len(forms)
 
@@ -148,7 +148,7 @@ class TestVerdicts:
         run = flowglass.record(
             self.judged(tmp_path),
             tmp_path / "out",
-            log_format=FORMAT,
+            format=FORMAT,
             traffic_type=traffic_type,
             assume_accept=assume,
         )
@@ -164,7 +164,7 @@ class TestVerdicts:
             packets.append(Packet(link.nflog(packet, prefix=prefix), (START_S + port) * NS))
         path = capture(tmp_path / "nflog.pcap", packets, link.NFLOG)
         rules = ("REJECT=drop", "ACCEPT=pa")
-        flowglass.record(path, tmp_path / "out", log_format=FORMAT, nflog_verdicts=rules)
+        flowglass.record(path, tmp_path / "out", format=FORMAT, nflog_verdict=rules)
         assert [(row["srcport"], row["action"]) for row in rows(tmp_path / "out")] == [
             (1, "REJECT"),
             (2, "ACCEPT"),
@@ -242,7 +242,7 @@ class TestWindows:
 
     def test_windows_of_ten_minutes(self, tmp_path: Path) -> None:
         begin = -(-START_S // 600) * 600 - START_S
-        _, read = recorded(tmp_path, [udp(begin + second) for second in (0, 599, 600, 2400)], interval_s=600)
+        _, read = recorded(tmp_path, [udp(begin + second) for second in (0, 599, 600, 2400)], interval=600)
         assert [(row["start"] - START_S - begin, row["end"] - START_S - begin, row["packets"]) for row in read] == [
             (0, 599, 2),
             (600, 600, 1),

@@ -70,7 +70,7 @@ def _key(src: str, dst: str, sport: object, dport: object, protocol: object) -> 
 def recorded(path: Path, out: Path, **options: Any) -> tuple[dict[Key, tuple[int, int, int]], dict[Key, int]]:
     """Our records, summed over windows: as the reference, and AWS's flags by tuple."""
     try:
-        done = record(path, out, log_format=FORMAT, **options)
+        done = record(path, out, format=FORMAT, **options)
     except CaptureError:
         return {}, {}
     assert set(done.summary.differences().values()) == {0}, done.summary.differences()
@@ -134,7 +134,7 @@ def test_flows_equal_the_reference(path: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["mix_wechat.pcap", "whatsapp_24h.pcap", "pcapng_many_interfaces.pcapng"])
 def test_windows_of_ten_minutes_and_a_tiny_table_give_the_same_sums(name: str, tmp_path: Path) -> None:
     path = next(path for path in captures() if path.name == name)
-    assert recorded(path, tmp_path / "long", interval_s=600)[0] == reference(path)
+    assert recorded(path, tmp_path / "long", interval=600)[0] == reference(path)
     assert recorded(path, tmp_path / "tiny", max_flows=3)[0] == reference(path)
 
 

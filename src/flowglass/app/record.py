@@ -98,7 +98,8 @@ class _Recording:
     def __init__(
         self, source: CaptureFiles, sink: Sink, options: RecordOptions, snapshot: Snapshot | None, keep: int
     ) -> None:
-        sink.clean()
+        self._sink = sink
+        self._sink.clean()
         self.source = source
         self._aggregator = Aggregator(WindowClock(options.interval_s), _table(options))
         self._pipeline = Pipeline(options, snapshot, sink, fixed_points=source.one_stream, keep=keep)
@@ -121,6 +122,8 @@ class _Recording:
             except BaseException:
                 self._pipeline.abort()
                 raise
+            finally:
+                self._sink.clean()
 
     def _read(self, watch: Watcher | None) -> None:
         blocks = iter(self.source)

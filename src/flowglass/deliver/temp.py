@@ -99,10 +99,13 @@ class TempFolder:
     def open(self) -> TempFile:
         """A new, empty, locked file. Raises DestinationUnwritable or DestinationFull."""
         try:
-            make_folders(self.path)
             while True:
+                make_folders(self.path)
                 path = self.path / f"{secrets.token_hex(8)}.tmp"
-                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+                try:
+                    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+                except FileNotFoundError:
+                    continue  # another process's clean() took the empty folder away
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
                 # Another process's clean() may have taken it for a leftover before it was locked.
                 if os.fstat(descriptor).st_nlink == 1:
@@ -112,11 +115,13 @@ class TempFolder:
             raise destination_error(self.path.parent, error) from error
 
     def clean(self) -> int:
-        """Remove what killed processes left; return how many files that were."""
+        """Remove what killed processes left, and the folder if it is empty; return how many files that were."""
         removed = 0
         try:
             for path in sorted(self.path.glob("*.tmp")):
                 removed += _remove_unlocked(path)
+            with contextlib.suppress(OSError):  # not empty, or not there
+                self.path.rmdir()
         except OSError as error:
             raise destination_error(self.path.parent, error) from error
         return removed

@@ -27,7 +27,7 @@ EXAMPLES = (
 def record(
     captures: Annotated[
         list[str],
-        typer.Argument(metavar="CAPTURE...", help="pcap or pcapng files, globs, NAME=FILE, or - for standard input."),
+        typer.Argument(metavar="CAPTURE", help="pcap or pcapng files, globs, NAME=FILE, or - for standard input."),
     ],
     out: Annotated[str, typer.Option("--out", help="Folder that stands for the bucket: OUT/AWSLogs/…")],
     inventory: Annotated[str | None, typer.Option(help="Inventory file: who owns which address.")] = None,
