@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from flowglass.aggregate.layout import ADVANCE, DONE, FULL, OPEN, WINDOWS_PER_POINT
 from flowglass.aggregate.table import FlowTable
-from flowglass.aggregate.table_kernels import ADVANCE, DONE, FULL, OPEN, WINDOWS_PER_POINT
 from flowglass.aggregate.window import FINAL_AFTER, NS, Window, WindowClock
 from flowglass.fields.contracts import FlowBatch, FrameBlock, NotRecorded, Point, Watermark
 

@@ -1,14 +1,9 @@
-"""Kernels of the flow table: frames into rows, rows out of it.
+"""Kernels that add frames to the flow table.
 
 Rule: frames are worked in groups, so that the memory of the rows they will touch is fetched ahead and together; what a
-frame changes depends on the frames before it only, never on where a group or a block begins. A kernel stops at the very
-frame that needs a decision (a window to open or to close, a full table) and says which.
-
-Layout. `rows`: (capacity, ROW_WORDS) uint64; the first FLOW_WORDS are a FLOW, the last is the key's window and hash:
-ordinal of the open window << 32 | low half of the hash. Rows are taken in chunks of CHUNK_ROWS; a chunk belongs to one
-open window, so a window is drained in order of first packet. `index`: (power of two,) uint32, 0 empty, TOMB where a row
-was drained, else row + 1 in the low ROW_BITS and a tag of the hash in the bits above, as many as the number of rows
-leaves: a probe passes other flows without touching their rows.
+frame changes depends on the frames before it only, never on where a group or a block begins. The kernel stops at the
+very frame that needs a decision (a window to open or to close, a full table) and says which.
+The arrays are described in `layout.py`.
 """
 
 from __future__ import annotations
@@ -17,59 +12,70 @@ from typing import Any
 
 import numpy as np
 
-from flowglass.aggregate.decode_kernels import (
+from flowglass.aggregate.decode_kernels import decode
+from flowglass.aggregate.layout import (
+    ADVANCE,
     BYTES,
+    CHUNK_ROWS,
     DIRECTION_SHIFT,
+    DONE,
     DST_HI,
     DST_LO,
     DST_MAC,
+    FULL,
+    GROUP,
+    GROW,
     HASH,
+    LAST_LINK,
+    LATEST_NS,
     LINK,
+    LINK_INDEX,
     MARKS,
+    MAX_FLOWS,
+    N_FLOWS,
+    N_FREE_CHUNKS,
+    N_LINK_OVERFLOW,
+    N_LINKS,
+    N_USED,
+    OPEN,
+    OVERFLOW_LINK,
+    P_EDGE_NS,
+    P_IN_FLOWS,
+    P_LAST_NS,
+    P_LINK_TYPE,
+    P_NO_TIME,
+    P_SEEN,
+    P_SLOT,
     PACKETS,
+    ROW_BITS,
+    ROW_WORDS,
+    S_END_ROW,
+    S_FIRST_CHUNK,
+    S_HIGH_NS,
+    S_LAST_CHUNK,
+    S_LOW_NS,
+    S_MIXED,
+    S_NEXT_ROW,
+    S_ROWS,
     SCRATCH_WORDS,
     SLOT,
     SRC_HI,
     SRC_LO,
     SRC_MAC_VLAN,
+    TOMB,
     TS,
     TUPLE,
-    decode,
+    W_BYTES,
+    W_FIRST,
+    W_FRAMES,
+    W_KEY,
+    W_LAST,
+    W_LINK,
+    W_MARKS,
+    W_PACKETS,
 )
 from flowglass.intrinsics import prefetch
 from flowglass.jit import inlined, kernel
-
-FLOW_WORDS = 12
-ROW_WORDS = 13
-CHUNK_ROWS = 1024
-GROUP = 32
-WINDOWS_PER_POINT = 16
-TOMB = 0xFFFFFFFF
-
-# Words of a row behind the tuple.
-W_LINK, W_MARKS, W_PACKETS, W_BYTES, W_FRAMES, W_FIRST, W_LAST, W_KEY = 5, 6, 7, 8, 9, 10, 11, 12
-
-# What stopped a run of the kernel.
-DONE, ADVANCE, OPEN, FULL, GROW = range(5)
-
-# Columns of `slots`, one row an open window.
-S_LOW_NS, S_HIGH_NS, S_NEXT_ROW, S_END_ROW, S_ROWS, S_MIXED, S_FIRST_CHUNK, S_LAST_CHUNK = range(8)
-SLOT_WORDS = 8
-
-# Columns of `points`, one row a capture point.
-P_LINK_TYPE, P_EDGE_NS, P_LAST_NS, P_SLOT, P_SEEN, P_IN_FLOWS, P_NO_TIME = range(7)
-POINT_WORDS = 7
-
-# Cells of `state`.
-N_FLOWS, N_USED, N_FREE_CHUNKS, N_LINKS, N_LINK_OVERFLOW, LAST_LINK, MAX_FLOWS, ROW_BITS = range(8)
-STATE_WORDS = 8
-
-LATEST_NS = 2**63 - 2
-"""Times are compared with ends of windows as if this were the last one: then the last window too has an end."""
-
-LINK_ROWS = 1 << 16
-LINK_INDEX = 1 << 18
-OVERFLOW_LINK = 1
 
 _HASH_MULTIPLIER = np.uint64(0xD6E8FEB86659FD93)
 _LOW = np.uint64(0xFFFFFFFF)
@@ -137,7 +143,7 @@ def _slot_of(point: int, ts: int, points: Any, slots: Any, open_slots: Any) -> i
 
 
 @inlined
-def _tag(hashed: Any, row_bits: int) -> int:
+def hash_tag(hashed: Any, row_bits: int) -> int:
     """The bits of a hash that an index cell has room for, in their place."""
     return (np.int64(hashed >> _U32) << row_bits) & 0xFFFFFFFF
 
@@ -147,7 +153,7 @@ def _fetch_row(hashed: Any, rows: Any, index: Any, row_bits: int) -> None:
     """Fetch ahead the row that a hash most likely belongs to."""
     mask = np.uint64(index.shape[0] - 1)
     at = hashed & mask
-    tag = _tag(hashed, row_bits)
+    tag = hash_tag(hashed, row_bits)
     low = (1 << row_bits) - 1
     while True:
         cell = np.int64(index[at])
@@ -231,7 +237,7 @@ def _count(
     key = (group[base + SLOT] << _U32) | (group[base + HASH] & _LOW)
     mask = np.uint64(index.shape[0] - 1)
     at = group[base + HASH] & mask
-    tag = _tag(group[base + HASH], state[ROW_BITS])
+    tag = hash_tag(group[base + HASH], state[ROW_BITS])
     low = (1 << state[ROW_BITS]) - 1
     grave = np.int64(-1)
     mixed = 0
@@ -359,80 +365,3 @@ def add_frames(
         if stopped != DONE:
             return at, stopped
     return at, DONE
-
-
-@kernel
-def take_rows(slot: int, start: int, out: Any, rows: Any, slots: Any, next_chunk: Any) -> None:
-    """Copy the FLOWs of a window, from its `start`-th (a multiple of CHUNK_ROWS) on, into out (n, FLOW_WORDS)."""
-    chunk = slots[slot, S_FIRST_CHUNK]
-    for _ in range(start // CHUNK_ROWS):
-        chunk = next_chunk[chunk]
-    done = 0
-    while done < out.shape[0]:
-        base = chunk * CHUNK_ROWS
-        for i in range(min(CHUNK_ROWS, out.shape[0] - done)):
-            for word in range(FLOW_WORDS):
-                out[done + i, word] = rows[base + i, word]
-        done += CHUNK_ROWS
-        chunk = next_chunk[chunk]
-
-
-@inlined
-def _row_hash(rows: Any, row: int, slot: int) -> Any:
-    """The hash that a row was entered under."""
-    window = np.uint64(slot) << _U32
-    return tuple_hash(rows[row, 0], rows[row, 1], rows[row, 2], rows[row, 3], rows[row, 4] ^ window)
-
-
-@kernel
-def forget_rows(slot: int, rows: Any, index: Any, slots: Any, chunks: Any, next_chunk: Any, state: Any) -> None:
-    """Take a drained window's rows out of the index and give its chunks back."""
-    left = slots[slot, S_ROWS]
-    alone = left == state[N_FLOWS]
-    if alone:
-        index[:] = 0
-        state[N_USED] = 0
-    mask = np.uint64(index.shape[0] - 1)
-    chunk = slots[slot, S_FIRST_CHUNK]
-    state[N_FLOWS] -= left
-    while chunk >= 0:
-        if not alone:
-            for i in range(min(CHUNK_ROWS, left)):
-                row = chunk * CHUNK_ROWS + i
-                hashed = _row_hash(rows, row, slot)
-                at = hashed & mask
-                cell = _tag(hashed, state[ROW_BITS]) | (row + 1)
-                while np.int64(index[at]) != cell:
-                    at = (at + np.uint64(1)) & mask
-                index[at] = np.uint32(TOMB)
-        left -= CHUNK_ROWS
-        following = next_chunk[chunk]
-        chunks[state[N_FREE_CHUNKS]] = chunk
-        state[N_FREE_CHUNKS] += 1
-        chunk = following
-    slots[slot, S_FIRST_CHUNK] = -1
-    slots[slot, S_LAST_CHUNK] = -1
-    slots[slot, S_NEXT_ROW] = 0
-    slots[slot, S_END_ROW] = 0
-    slots[slot, S_ROWS] = 0
-    slots[slot, S_MIXED] = 0
-
-
-@kernel
-def rebuild_index(index: Any, rows: Any, slots: Any, open_list: Any, next_chunk: Any, state: Any) -> None:
-    """Enter the rows of all open windows into an empty index. Rows are not moved."""
-    mask = np.uint64(index.shape[0] - 1)
-    for slot in open_list:
-        chunk = slots[slot, S_FIRST_CHUNK]
-        left = slots[slot, S_ROWS]
-        while chunk >= 0 and left > 0:
-            for i in range(min(CHUNK_ROWS, left)):
-                row = chunk * CHUNK_ROWS + i
-                hashed = _row_hash(rows, row, slot)
-                at = hashed & mask
-                while index[at] != 0:
-                    at = (at + np.uint64(1)) & mask
-                index[at] = np.uint32(_tag(hashed, state[ROW_BITS]) | (row + 1))
-            left -= CHUNK_ROWS
-            chunk = next_chunk[chunk]
-    state[N_USED] = state[N_FLOWS]
