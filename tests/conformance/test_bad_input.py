@@ -227,7 +227,7 @@ class TestWords:
     @pytest.mark.parametrize(
         ("arguments", "word"),
         [
-            (["record"], "captures"),
+            (["record"], "CAPTURE"),
             (["record", "x.pcap"], "--out"),
             (["record", "x.pcap", "--out", "o", "--nope"], "--nope"),
             (["record", "x.pcap", "--out", "o", "--interval", "soon"], "--interval"),

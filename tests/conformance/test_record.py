@@ -77,7 +77,7 @@ class TestLayout:
         assert all(part is not None and part.file_format is file_format for part in parts)
         assert [f"_{part.flow_log_id}_" in name for part, name in zip(parts, names, strict=True) if part] == [True] * 2
         assert [row["srcport"] for row in read if row["log_status"] == "OK"] == [1, 300, 301, 600]
-        assert [path.name for path in (tmp_path / "out" / ".partial").iterdir()] == []
+        assert not (tmp_path / "out" / ".partial").exists()
 
     @pytest.mark.parametrize("codec", ["zstd", "gzip"])
     def test_parquet_codecs_hold_the_same(self, tmp_path: Path, codec: str) -> None:
@@ -112,7 +112,7 @@ class TestLayout:
 
     def test_another_flow_log_has_another_id(self, tmp_path: Path) -> None:
         path = capture(tmp_path / "a.pcap", [udp(0)])
-        forms: list[dict[str, Any]] = [{}, {"interval_s": 600}, {"hive": True}, {"account": "111111111111"}]
+        forms: list[dict[str, Any]] = [{}, {"interval": 600}, {"hive": True}, {"account": "111111111111"}]
         forms += [{"format": "all"}, {"file_format": FileFormat.PARQUET}, {"assume_accept": True}]
         ids = [flowglass.record(path, tmp_path / "out", **form).summary.flow_logs for form in forms]
         assert len(set(ids)) == len(forms)
@@ -280,5 +280,6 @@ class TestInterface:
 
     def test_reading_passes_over_what_is_not_finished(self, tmp_path: Path) -> None:
         recorded(tmp_path, [udp(0)])
+        (tmp_path / "out" / ".partial").mkdir()
         (tmp_path / "out" / ".partial" / "left.log.gz").write_bytes(b"half")
         assert len(rows(tmp_path / "out")) == 1
