@@ -27,7 +27,9 @@ def data_dir() -> Path:
     chosen = os.environ.get("FLOWGLASS_DATA_DIR")
     if chosen:
         return Path(chosen)
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "flowglass"
+    home = os.environ.get("XDG_DATA_HOME") or str(Path("~/.local/share").expanduser())
+    # A user without a home has no such folder: nothing is kept, least of all where others could put code into it.
+    return Path(home if Path(home).is_absolute() else os.devnull) / "flowglass"
 
 
 def _kernels_digest() -> str:

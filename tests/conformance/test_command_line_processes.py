@@ -148,3 +148,31 @@ def test_interrupt_before_anything_was_read(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert b"Traceback" not in stderr
     assert objects(tmp_path) == []
+
+
+class TestPoorEnvironments:
+    """What is missing around the program is no reason to fail."""
+
+    def test_without_a_home(self, tmp_path: Path) -> None:
+        path = capture(tmp_path / "a.pcap", [udp(0)])
+        kept = {key: value for key, value in environment().items() if key not in ("HOME", "XDG_DATA_HOME")}
+        command = [PROGRAM, "record", str(path), "--out", str(tmp_path / "out")]
+        done = subprocess.run(command, capture_output=True, env={**kept, "HOME": ""}, cwd=tmp_path, check=False)
+        assert done.returncode == 0, done.stderr
+        assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.pcap", "out"]
+
+    def test_with_standard_error_closed(self, tmp_path: Path) -> None:
+        path = capture(tmp_path / "a.pcap", [udp(0)])
+        command = ["sh", "-c", f"exec {PROGRAM} record {path} --out {tmp_path / 'out'} 2>&-"]
+        done = subprocess.run(command, capture_output=True, env=environment(), check=False)
+        assert done.returncode == 0
+        assert len(objects(tmp_path / "out")) == 1
+
+    def test_with_names_that_the_output_cannot_show(self, tmp_path: Path) -> None:
+        path = capture(tmp_path / "a.pcap", [udp(0)])
+        command = [PROGRAM, "record", str(path), "--out", str(tmp_path / "é")]
+        done = subprocess.run(
+            command, capture_output=True, env={**environment(), "PYTHONIOENCODING": "ascii"}, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert b"\\xe9" in done.stdout

@@ -59,7 +59,7 @@ def ipv6(seen: bytes, wire: int) -> IpPacket | NotRecorded:
     if seen[0] >> 4 != 6:
         return NotRecorded.IP_BROKEN
     payload, protocol, at, later = number(seen, 4, 2), seen[6], 40, False
-    length = 40 + payload if payload else max(wire, 40)
+    length = 40 + payload if payload or seen[6] == ip.NO_NEXT_HEADER else max(wire, 40)
     while protocol in STEPPED_OVER and not later:
         if len(seen) < at + 8:
             return NotRecorded.EXTENSION_BROKEN

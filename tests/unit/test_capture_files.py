@@ -121,9 +121,27 @@ class TestOrderAndPoints:
         seconds = [second for _, second, _ in read(of(empty, simple, first, later))]
         assert seconds == [3, 5, -1]
 
-    def test_equal_times_keep_the_order_of_the_caller(self, tmp_path: Path) -> None:
+    def test_equal_times_go_by_path_whatever_the_order_of_the_caller(self, tmp_path: Path) -> None:
         one, two = write(tmp_path / "z", 5, mark=b"1"), write(tmp_path / "a", 5, mark=b"2")
-        assert [data for data, _, _ in read(of(one, two))] == [b"1", b"2"]
+        assert (
+            [data for data, _, _ in read(of(one, two))] == [data for data, _, _ in read(of(two, one))] == [b"2", b"1"]
+        )
+
+    def test_points_that_files_begin_with_are_known_before_the_first_block(self, tmp_path: Path) -> None:
+        early, late = write(tmp_path / "a", 1), write(tmp_path / "b", 2)
+        source = CaptureFiles([CaptureFile(str(late), "veth1"), CaptureFile(str(early), "br0")])
+        assert [point.name for point in source.points] == ["br0", "veth1"]
+        assert not source.one_stream
+
+    def test_files_of_different_points_are_not_one_stream(self, tmp_path: Path) -> None:
+        assert not of(write(tmp_path / "a", 1), write(tmp_path / "b", 2, link_type=link.RAW)).one_stream
+        assert of(write(tmp_path / "c", 1), write(tmp_path / "d", 2)).one_stream
+
+    def test_a_capture_named_twice_is_refused(self, tmp_path: Path) -> None:
+        path = str(write(tmp_path / "a", 1))
+        with pytest.raises(OptionError, match="named 2 times"):
+            named_captures([path, path])
+        assert len(named_captures([f"x={path}", f"y={path}"])) == 2
 
     def test_another_link_type_is_another_point(self, tmp_path: Path) -> None:
         source = of(write(tmp_path / "a", 1), write(tmp_path / "b", 2, link_type=link.RAW), write(tmp_path / "c", 3))

@@ -84,17 +84,15 @@ def test_bound_and_earlier_seen_interfaces_are_expected_within_their_validity(sn
     ]
 
 
-def test_a_window_is_decided_once_every_point_is_past_it() -> None:
+def test_only_windows_that_every_point_is_past_are_decided() -> None:
     presence = _plain()
     presence.saw(START_S, _rows(0))
-    presence.closed(0, START_S)
-    assert list(presence.settle(presence.decidable_before_s)) == []
+    assert list(presence.settle(START_S)) == []
     presence.saw(START_S + 60, _rows(1))
-    presence.closed(1, START_S + 60)
-    assert presence.decidable_before_s == START_S + 60
-    assert _listed(list(presence.settle(presence.decidable_before_s))) == [(0, [1])]
-    presence.closed(0, START_S + 120)
-    assert _listed(list(presence.settle(presence.decidable_before_s))) == [(1, [0])]
+    assert presence.decided_before_s == 0
+    assert _listed(list(presence.settle(START_S + 60))) == [(0, [1])]
+    assert presence.decided_before_s == START_S + 60
+    assert _listed(list(presence.settle(START_S + 120))) == [(1, [0])]
     assert list(presence.finish()) == []
 
 

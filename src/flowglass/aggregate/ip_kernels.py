@@ -111,7 +111,7 @@ def ipv6(data: Any, at: int, end: int, wire: int, row: Any, base: int) -> tuple[
         return _IP_BROKEN, 0
     payload = be16(data, at + 4)
     length = 40 + payload
-    if payload == 0:
+    if payload == 0 and data[at + 6] != 59:  # offloaded, or a jumbogram; 59: there is nothing behind the header
         length = max(wire, 40)
     protocol = np.int64(data[at + 6])
     header = at + 40

@@ -64,8 +64,8 @@ def record(
     """
     named = [captures] if isinstance(captures, str | os.PathLike) else list(captures)
     summary, faults = _record(
-        [os.fspath(path) for path in named],
-        os.fspath(out),
+        [_path(path) for path in named],
+        _path(out),
         RecordOptions(
             log_format=format,
             interval_s=interval,
@@ -81,7 +81,7 @@ def record(
             tag_keys=tuple(tag_keys),
             max_flows=max_flows,
         ),
-        inventory=None if inventory is None else os.fspath(inventory),
+        inventory=None if inventory is None else _path(inventory),
     )
     return Recorded(summary, tuple(faults))
 
@@ -117,6 +117,13 @@ def read(source: PathLike, *, format: str | None = None) -> FlowLogs:  # noqa: A
         if result.bad_lines:
             bad[str(path)] = result.bad_lines
     return FlowLogs(pa.concat_tables(tables, promote_options="default"), bad)
+
+
+def _path(path: PathLike) -> str:
+    try:
+        return os.fsdecode(path)
+    except TypeError:
+        raise OptionError(f"{path!r}: is no path; give text or a pathlib.Path") from None
 
 
 def _member(kind: type[_E], value: str | _E, option: str) -> _E:

@@ -23,6 +23,7 @@ NO_ACCOUNT: Final = "000000000000"
 NO_REGION: Final = "local-1"
 INTERVALS: Final = (60, 600)
 MOST_FLOWS: Final = 1_000_000_000
+_ACCOUNT: Final = re.compile(r"[0-9]{12}")
 _REGION: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 CODECS: Final = ("zstd", "gzip")
 
@@ -52,17 +53,15 @@ class RecordOptions:
     nflog_rules: Any = field(init=False)
 
     def __post_init__(self) -> None:
-        if self.interval_s not in INTERVALS:
+        if type(self.interval_s) is not int or self.interval_s not in INTERVALS:
             raise OptionError(f"--interval {self.interval_s}: is 60 or 600 seconds")
-        if not 1 <= self.max_flows <= MOST_FLOWS:
+        if type(self.max_flows) is not int or not 1 <= self.max_flows <= MOST_FLOWS:
             raise OptionError(f"--max-flows {self.max_flows}: is 1 to {MOST_FLOWS}")
         if self.parquet_codec not in CODECS:
             raise OptionError(f"--parquet-codec {self.parquet_codec}: is one of {', '.join(CODECS)}")
-        if self.account is not None and not (
-            self.account.isascii() and self.account.isdigit() and len(self.account) == 12
-        ):
+        if self.account is not None and not (isinstance(self.account, str) and _ACCOUNT.fullmatch(self.account)):
             raise OptionError(f"--account {self.account}: an account is 12 digits")
-        if self.region is not None and not _REGION.fullmatch(self.region):
+        if self.region is not None and not (isinstance(self.region, str) and _REGION.fullmatch(self.region)):
             raise OptionError(f"--region {self.region}: a region is lower-case letters, digits and single hyphens")
         object.__setattr__(self, "columns", named_format(self.log_format, _tag_keys(self.tag_keys)))
         object.__setattr__(self, "nflog_rules", _nflog_rules(self.nflog_verdicts))

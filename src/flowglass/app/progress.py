@@ -18,7 +18,7 @@ _INTERVAL_S = 0.2
 @contextmanager
 def capture_progress() -> Iterator[Callable[[CaptureFiles, int], None] | None]:
     """A function to call after every block with the captures and the frames so far; None where nothing is drawn."""
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console

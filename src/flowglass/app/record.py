@@ -80,6 +80,8 @@ def record(
     `flowglass.fields.errors` that a wrong capture, inventory or destination is.
     """
     started = time.monotonic()
+    if not out or "\0" in out:
+        raise OptionError(f"--out {out!r}: name a folder; it stands for the bucket")
     if "://" in out:
         raise OptionError(f"--out {out}: only folders can be written to; name one, it stands for the bucket")
     snapshot = load(inventory, account=options.account, region=options.region) if inventory else None
@@ -104,6 +106,7 @@ class _Recording:
         self._aggregator = Aggregator(WindowClock(options.interval_s), _table(options))
         self._pipeline = Pipeline(options, snapshot, sink, fixed_points=source.one_stream, keep=keep)
         self._interruption = _Interruption()
+        self._interrupted = False
         self._cut_off = (0, 0)
         self._dropped_records = 0
 
@@ -112,7 +115,8 @@ class _Recording:
         with self._interruption.handled():
             try:
                 self._read(watch)
-                if self._interruption.asked:
+                self._interrupted = self._interruption.asked
+                if self._interrupted:
                     self._cut_off = self._aggregator.discard()
                     self._dropped_records = self._pipeline.abort()
                 else:
@@ -162,7 +166,7 @@ class _Recording:
             objects=tuple(self._pipeline.delivered),
             flow_logs=tuple(self._pipeline.flow_log_ids),
             seconds=seconds,
-            interrupted=self._interruption.asked,
+            interrupted=self._interrupted,
             warnings=tuple(_warnings(self.source, points)),
             first=self._pipeline.first,
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,8 @@ _GZIP: Final = b"\x1f\x8b"
 _DamagedGzip: Any = igzip_lib.IsalError
 _CHUNK_BYTES: Final = 1 << 18
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
+_SKIPPABLE: Final = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
+"""Frames that a zstd stream may begin with and that hold no data (RFC 8878 section 3.1.2)."""
 
 
 class _Counted(io.RawIOBase):
@@ -90,7 +93,7 @@ class ByteStream:
         self._stream: Any
         if head.startswith(_GZIP):
             self._stream = _Gunzip(self._counted)
-        elif head == _ZSTD:
+        elif head == _ZSTD or _SKIPPABLE.fullmatch(head):
             self._stream = pa.CompressedInputStream(io.BufferedReader(self._counted, _CHUNK_BYTES), "zstd")
         else:
             self._stream = self._counted

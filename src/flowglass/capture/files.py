@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,15 +37,18 @@ def named_captures(arguments: Sequence[str]) -> list[CaptureFile]:
     """Captures from the command line: paths, globs, `NAME=FILE`, `-`.
 
     A file of which the whole argument is the path wins over a NAME. Raises CaptureMissing for a glob that matches
-    nothing, OptionError when standard input is named twice or nothing is named.
+    nothing, OptionError when nothing is named, or a capture twice.
     """
     captures: list[CaptureFile] = []
     for argument in arguments:
         name, path = None, argument
+        if "\0" in argument:
+            raise OptionError(f"{argument!r}: no file has such a name")
         if "=" in argument and not _exists(argument):
             name, path = argument.split("=", 1)
             if not name or not path:
                 raise OptionError(f"{argument}: a capture point is given as NAME=FILE")
+            name = os.fsencode(name).decode("utf-8", "replace")
         if _GLOB_CHARACTERS & set(path) and not _exists(path):
             found = sorted(glob.glob(path))  # noqa: PTH207 (the pattern may be absolute)
             if not found:
@@ -56,6 +60,9 @@ def named_captures(arguments: Sequence[str]) -> list[CaptureFile]:
         raise OptionError("no capture given; name a pcap or pcapng file, or - for standard input")
     if sum(capture.path == STDIN for capture in captures) > 1:
         raise OptionError("-: standard input can be read once only")
+    for capture, times in Counter(captures).items():
+        if times > 1:
+            raise OptionError(f"{capture.path}: is named {times} times; its packets would count as often; name it once")
     return captures
 
 
@@ -69,11 +76,12 @@ def _read_once(path: str) -> bool:
 
 
 class CaptureFiles:
-    """Iterates over the frame blocks of all files; `points` grows while it does.
+    """Iterates over the frame blocks of all files.
 
-    `faults`: damage found so far, one CaptureDamaged a file; `dropped`: packets that the captures themselves say they
-    lost; `total_bytes` 0 when it cannot be known; `one_stream`: no file has a point of its own, so every point is
-    there from the first file on. Raises CaptureMissing or CaptureUnreadable when it is made.
+    `points`: those that the files begin with are known from the start; a pcapng may bring further ones later, a pipe
+    all of them. `faults`: damage found so far, one CaptureDamaged a file; `dropped`: packets that the captures
+    themselves say they lost; `total_bytes` 0 when it cannot be known; `one_stream`: all files have the same points, so
+    that time runs on from file to file. Raises CaptureMissing or CaptureUnreadable when it is made.
     """
 
     def __init__(self, captures: Sequence[CaptureFile]) -> None:
@@ -82,10 +90,12 @@ class CaptureFiles:
         self.dropped = 0
         self.total_bytes = 0
         self._done_bytes = 0
-        self.one_stream = len(captures) == 1 or all(capture.name is None for capture in captures)
         self._open: _OpenFile | None = None
-        first_times = [(_first_time(capture), place) for place, capture in enumerate(captures)]
-        self._captures = [captures[place] for _, place in sorted(first_times)]
+        looks = sorted((_look(capture) for capture in captures), key=lambda look: look.order)
+        self._captures = [look.capture for look in looks]
+        self.one_stream = len(looks) == 1 or len({frozenset(look.points) for look in looks}) == 1
+        for point in (point for look in looks for point in look.points):
+            self._points.row(point.name, point.link_type, point.mac)
         if not any(_read_once(capture.path) for capture in captures):
             self.total_bytes = sum(Path(capture.path).stat().st_size for capture in captures)
 
@@ -160,16 +170,27 @@ class _OpenFile:
         )
 
 
-def _first_time(capture: CaptureFile) -> tuple[int, int]:
-    """Sort key of a capture: (0, time of its first packet that has one), or (1, 0)."""
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What a capture begins with. `order`: by the first time, then by path; captures without one come last."""
+
+    capture: CaptureFile
+    order: tuple[bool, int, str]
+    points: tuple[Point, ...] = ()
+
+
+def _look(capture: CaptureFile) -> _Look:
+    """Look at a capture up to its first packet that has a time; a pipe is not looked at, it cannot be read twice."""
     if _read_once(capture.path):
-        return 1, 0
-    opened = _OpenFile(capture, Points())
+        return _Look(capture, (True, 0, capture.path))
+    points = Points()
+    opened = _OpenFile(capture, points)
     try:
         for block in opened.reader:
             times = block.frames["ts_ns"]
             if len(times[times >= 0]):
-                return 0, int(times[times >= 0][0])
-        return 1, 0
+                first = int(times[times >= 0][0])
+                return _Look(capture, (False, first, capture.path), tuple(points.rows))
+        return _Look(capture, (True, 0, capture.path), tuple(points.rows))
     finally:
         opened.stream.close()

@@ -66,12 +66,12 @@ class Points:
         self.rows: list[Point] = []
         self._by_key: dict[tuple[str, int], int] = {}
 
-    def row(self, name: str, link_type: int) -> int:
+    def row(self, name: str, link_type: int, mac: int = 0) -> int:
         """The row of a point, made when it is new. Beyond MAX_POINTS all further ones share the last."""
         found = self._by_key.get((name, link_type))
         if found is None:
             found = min(len(self.rows), MAX_POINTS)
             if found == len(self.rows):
-                self.rows.append(Point(name, link_type))
+                self.rows.append(Point(name, link_type, mac))
             self._by_key[name, link_type] = found
         return found

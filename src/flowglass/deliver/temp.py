@@ -28,13 +28,15 @@ def destination_error(path: str | Path, error: OSError) -> DeliveryError:
 
 def make_folders(folder: Path) -> None:
     """Make a folder and those above it, each durable in its parent. Raises OSError."""
-    if folder.is_dir():
-        return
-    if folder.exists():
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
-    make_folders(folder.parent)
-    folder.mkdir(exist_ok=True)
-    sync(folder.parent)
+    missing: list[Path] = []
+    while not folder.is_dir():
+        if folder.exists():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+        missing.append(folder)
+        folder = folder.parent
+    for made in reversed(missing):
+        made.mkdir(exist_ok=True)
+        sync(made.parent)
 
 
 def sync(path: Path) -> None:

@@ -19,6 +19,7 @@ LONGEST_GAP_S = 3600
 """A stretch of windows without any packet that is longer gets no NODATA (a choice of this project)."""
 
 _NS = 1_000_000_000
+_NOBODY = np.zeros(0, np.int32)
 
 
 class Presence:
@@ -32,8 +33,7 @@ class Presence:
     def __init__(self, snapshot: Snapshot, points: Sequence[Point], window_s: int) -> None:
         self._window_s = window_s
         self._expected: Bools = np.zeros(0, np.bool_)
-        self._present: dict[int, Bools] = {}
-        self._past_s: list[int | None] = []
+        self._present: dict[int, I32] = {}  # rows, not a bool for every interface: there may be many windows
         self._last_s: int | None = None  # the newest decided window with traffic
         self.meet(snapshot, points)
 
@@ -44,9 +44,6 @@ class Presence:
         rows = len(self._from_ns)
         self._expected = np.concatenate([self._expected, np.zeros(rows - len(self._expected), np.bool_)])
         self._expected[Binding(snapshot, points).bound_rows()] = True
-        for window, present in self._present.items():
-            self._present[window] = np.concatenate([present, np.zeros(rows - len(present), np.bool_)])
-        self._past_s += [None] * (len(points) - len(self._past_s))
 
     def saw(self, window_start_s: int, interfaces: I32) -> None:
         """The window has packets, and these interface rows have flows in it.
@@ -58,36 +55,23 @@ class Presence:
         if self._last_s is not None and window_start_s <= self._last_s:
             self._expected[interfaces] = True
             return
-        if window_start_s not in self._present:
-            self._present[window_start_s] = np.zeros(len(self._expected), np.bool_)
-        self._present[window_start_s][interfaces] = True
-
-    def closed(self, point: int, window_start_s: int) -> None:
-        """The window of this point is final, and so is every earlier one of it."""
-        past_s = self._past_s[point]
-        end_s = window_start_s + self._window_s
-        self._past_s[point] = end_s if past_s is None else max(past_s, end_s)
-
-    @property
-    def decidable_before_s(self) -> int | None:
-        """Every point is past the windows that start before this; None while a point has closed none."""
-        past = [past_s for past_s in self._past_s if past_s is not None]
-        return min(past) if past and len(past) == len(self._past_s) else None
+        before = self._present.get(window_start_s, _NOBODY)
+        self._present[window_start_s] = np.union1d(before, interfaces).astype(np.int32)
 
     @property
     def decided_before_s(self) -> int:
         """Windows that start before this are decided; 0 while none is."""
         return 0 if self._last_s is None else self._last_s + self._window_s
 
-    def settle(self, before_s: int | None) -> Iterator[tuple[int, I32]]:
-        """Decide the windows that start before `before_s` (as `decidable_before_s`; None decides nothing).
+    def settle(self, before_s: int) -> Iterator[tuple[int, I32]]:
+        """Decide the windows that start before `before_s`; every point must be past them.
 
         Yields (window_start_s, (k,) int32 interface rows without a flow, in order), k > 0, in order of
         windows. Windows after the newest one with traffic wait until traffic tells whether the run goes
         on.
         """
         for window in sorted(self._present):
-            if before_s is None or window >= before_s:
+            if window >= before_s:
                 return
             yield from self._decide(window)
 
@@ -103,7 +87,8 @@ class Presence:
             if window - quiet_from_s <= LONGEST_GAP_S:
                 for quiet in range(quiet_from_s, window - self._window_s + 1, self._window_s):
                     yield from self._absent(quiet, self._expected)
-        present = self._present.pop(window)
+        present = np.zeros(len(self._expected), np.bool_)
+        present[self._present.pop(window)] = True
         self._last_s = window
         yield from self._absent(window, self._expected & ~present)
         self._expected |= present

@@ -8,10 +8,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
-_MANY: Final = 2000
+_MANY: Final = 300
 """With more candidates than this, looking for the nearest would take longer than it helps."""
+_PROPOSALS: Final = 1000
+"""Proposals kept, so that one slip that is made all over a file is looked up once."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -29,10 +32,15 @@ class Fault:
 def nearest(word: str, known: Collection[str], otherwise: str) -> str:
     """`did you mean …?` with the nearest of `known`, or `otherwise` where none is near."""
     if len(known) <= _MANY:
-        found = difflib.get_close_matches(word, known, n=1)
+        found = _nearest(word, tuple(known))
         if found:
-            return f"did you mean {found[0]}?"
+            return f"did you mean {found}?"
     return otherwise
+
+
+@lru_cache(_PROPOSALS)
+def _nearest(word: str, known: tuple[str, ...]) -> str:
+    return next(iter(difflib.get_close_matches(word, known, n=1)), "")
 
 
 def shown(value: str) -> str:

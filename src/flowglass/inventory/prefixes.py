@@ -32,7 +32,7 @@ def read_prefixes(path: Path, line: int) -> tuple[list[ServicePrefix], list[Faul
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         return [
-            ServicePrefix(parse_cidr(row[key]), row["service"], row["region"])
+            ServicePrefix(parse_cidr(row[key]), _name(row["service"]), _name(row["region"]))
             for listed, key in (("prefixes", "ip_prefix"), ("ipv6_prefixes", "ipv6_prefix"))
             for row in document[listed]
         ], []
@@ -40,8 +40,16 @@ def read_prefixes(path: Path, line: int) -> tuple[list[ServicePrefix], list[Faul
         return [], [Fault(line, f"{where}: {error.strerror}", "save AWS's ip-ranges.json there")]
     except PydanticCustomError as error:
         return [], [Fault(line, f"{where}: {error.message()}", "save AWS's ip-ranges.json there again")]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return [], [Fault(line, f"{where} is no ip-ranges.json", "save AWS's ip-ranges.json there again")]
+
+
+def _name(value: object) -> str:
+    """A name as published; raises ValueError for anything else, text that UTF-8 cannot hold included."""
+    if not isinstance(value, str) or not value:
+        raise ValueError("no name")
+    value.encode()
+    return value
 
 
 def by_precedence(name: str) -> tuple[int, str]:

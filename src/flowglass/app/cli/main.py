@@ -5,6 +5,7 @@ Rule: an error of ours is one line on stderr and its own exit code; stdout is fo
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import Annotated, Any
 
@@ -47,6 +48,9 @@ _UsageError: Any = typer.BadParameter.__mro__[1]
 
 def main() -> None:
     """Run the program; never returns."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show must not end the program
+            stream.reconfigure(errors="backslashreplace")
     try:
         sys.exit(app(standalone_mode=False) or 0)
     except _UsageError as error:

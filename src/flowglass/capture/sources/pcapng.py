@@ -151,10 +151,12 @@ class PcapngReader:
         if len(body) < 8:
             raise _Damaged("an interface description is too short")
         link_type, snaplen = struct.unpack(order + "H2xI", body[:8])
-        name, resolution, offset_s = f"interface-{self._count}", _MICROSECONDS, 0
+        name, resolution, offset_s, mac = f"interface-{self._count}", _MICROSECONDS, 0, 0
         for code, value in _options(body[8:], order):
             if code == 2 and value.rstrip(b"\0"):
                 name = value.rstrip(b"\0").decode("utf-8", "replace")
+            elif code == 6 and len(value) == 6:
+                mac = int.from_bytes(value, "big")
             elif code == 9 and len(value) == 1:
                 resolution = value[0]
             elif code == 14 and len(value) == 8:
@@ -162,7 +164,7 @@ class PcapngReader:
         if self._count == len(self._interfaces):
             self._interfaces = np.concatenate([self._interfaces, np.zeros_like(self._interfaces)])
         units, shift = _resolution(resolution)
-        point = self._points.row(self._name or name, link_type)
+        point = self._points.row(self._name or name, link_type, mac)
         # An offset that moves no time of this era into 1970 to 2262 makes all times absent.
         self._interfaces[self._count] = (point, units, shift, min(max(offset_s, -(2**40)), 2**40), snaplen)
         self._count += 1
