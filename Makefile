@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SAMPLE := src/flowglass/app/data
-FORMAT := $${interface-id} $${srcaddr} $${srcport} $${dstaddr} $${dstport} $${packets} $${bytes} $${tcp-flags} $${action} $${flow-direction} $${traffic-path} $${instance-id} $${protocol} $${start} $${end} $${log-status}
+FORMAT := $${srcaddr} $${srcport} $${dstaddr} $${dstport} $${packets} $${bytes} $${tcp-flags} $${action} $${flow-direction} $${interface-id} $${instance-id} $${traffic-path} $${protocol} $${start} $${end} $${log-status}
 
 .PHONY: run test test-fuzz install check format bench docs captures golden clean
 

@@ -18,6 +18,8 @@ from tests.support import pcapfile
 from tests.support.program import CONTROL, PROGRAM, START_S, capture, environment, objects, run, udp
 
 from flowglass.app.api import read
+from flowglass.app.options import RecordOptions
+from flowglass.app.record import record
 
 
 class TestPipes:
@@ -91,11 +93,36 @@ def test_progress_on_a_terminal(tmp_path: Path) -> None:
     assert json.loads(out)["frames"] == 5000
 
 
-def test_interrupt_keeps_what_was_complete(tmp_path: Path) -> None:
+PACKETS = [udp(second, port) for second in range(0, 760, 20) for port in (1, 2)]
+
+
+def test_interrupt_of_a_file_keeps_what_was_complete(tmp_path: Path) -> None:
     """Ctrl-C: complete objects are there and readable, nothing else is, and the account still adds up."""
-    out = tmp_path / "out"
-    packets = [udp(second, port) for second in range(0, 760, 20) for port in (1, 2)]
-    whole = pcapfile.pcap(packets)
+    path, out = capture(tmp_path / "a.pcap", PACKETS), tmp_path / "out"
+    summary, _ = record(
+        [str(path)], str(out), RecordOptions(), watch=lambda _source, _frames: os.kill(os.getpid(), signal.SIGINT)
+    )
+    assert summary.interrupted
+    assert set(summary.differences().values()) == {0}
+    assert summary.frames == len(PACKETS)
+    assert summary.open_frames == 2 * len(range(660, 760, 20))
+    assert summary.dropped_records == 2
+    assert objects(out) == sorted(made.key for made in summary.objects)
+    records = read(out).to_arrow().to_pylist()
+    assert sum(row["packets"] for row in records) == 2 * len(range(0, 600, 20))
+    assert max(row["end"] for row in records) < START_S + 600
+
+    again = run("record", path, "--out", out, "--json").json()
+    assert {made["key"]: made["created"] for made in again["objects"]} == {
+        **{made.key: False for made in summary.objects},
+        again["objects"][-1]["key"]: True,
+    }
+    assert len(again["objects"]) == 3
+
+
+def test_interrupt_of_a_pipe_records_what_came(tmp_path: Path) -> None:
+    """A pipe cannot be read again: Ctrl-C is the end of the capture, as it is for who captures."""
+    out, whole = tmp_path / "out", pcapfile.pcap(PACKETS)
     process = subprocess.Popen(
         [PROGRAM, "record", "-", "--out", str(out), "--json"],
         stdin=subprocess.PIPE,
@@ -113,25 +140,13 @@ def test_interrupt_keeps_what_was_complete(tmp_path: Path) -> None:
     stdout, stderr = process.communicate(timeout=30)
 
     assert process.returncode == 130
-    assert stderr.decode() == "flowglass: stopped; the objects that were complete are there\n"
+    assert stderr.decode() == "flowglass: stopped; all that was read is recorded\n"
     account = json.loads(stdout)
     assert account["interrupted"]
     assert set(account["differences"].values()) == {0}
-    assert account["frames"] == len(packets)
-    assert account["cut_off_frames"] == 2 * len(range(660, 760, 20))
-    assert account["taken_back"] == 2
-    assert len(account["objects"]) == 2
-    assert objects(out) == sorted(made["key"] for made in account["objects"])
-    records = read(out).to_arrow().to_pylist()
-    assert sum(record["packets"] for record in records) == 2 * len(range(0, 600, 20))
-    assert max(record["end"] for record in records) < START_S + 600
-
+    assert (account["frames"], account["cut_off_frames"], account["taken_back"]) == (len(PACKETS), 0, 0)
     again = run("record", "-", "--out", out, "--json", stdin=whole).json()
-    assert {made["key"]: made["created"] for made in again["objects"]} == {
-        **{made["key"]: False for made in account["objects"]},
-        again["objects"][-1]["key"]: True,
-    }
-    assert len(again["objects"]) == 3
+    assert [made["created"] for made in again["objects"]] == [False] * 3
 
 
 def test_interrupt_before_anything_was_read(tmp_path: Path) -> None:

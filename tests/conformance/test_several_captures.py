@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.support import frames as link
 from tests.support import packets as ip
 from tests.support import pcapfile
@@ -13,6 +14,7 @@ from tests.support.pcapfile import NS, Packet
 from tests.support.program import START_S, capture, udp
 
 import flowglass
+from flowglass.fields.errors import OptionError
 
 FORMAT = "${interface-id} ${srcport} ${start} ${packets} ${log-status}"
 HEAD = """
@@ -81,3 +83,38 @@ class TestQuietWindows:
         rows, _ = recorded(tmp_path, bound, f"e1={tmp_path}/a", f"e2={tmp_path}/b")
         quiet = [(row["interface_id"], row["start"] - START_S) for row in rows if row["log_status"] == "NODATA"]
         assert quiet == [("eni-0000000b", 60)]
+
+
+class TestAdvice:
+    """What gave no record, or an empty column, is told in one line with what to do."""
+
+    OTHER = "  - {id: eni-0000000a, subnet: subnet-0000000a, ipv4: [10.0.0.77], tags: {Name: web}}\n"
+
+    def advised(self, folder: Path, **options: Any) -> tuple[str, ...]:
+        (folder / "net.yaml").write_text(HEAD + self.OTHER, encoding="utf-8")
+        path = capture(folder / "a.pcap", [udp(0)])
+        return flowglass.record(path, folder / "out", **options).summary.warnings
+
+    def test_nothing_of_the_inventory(self, tmp_path: Path) -> None:
+        (line,) = self.advised(tmp_path, inventory=tmp_path / "net.yaml")
+        assert "none of 1 flows is of an interface of the inventory" in line
+        assert "DEVICE=FILE" in line
+
+    def test_nothing_of_the_traffic_type(self, tmp_path: Path) -> None:
+        (line,) = self.advised(tmp_path, traffic_type="REJECT")
+        assert "--traffic-type ALL" in line
+
+    def test_a_tag_that_nothing_has(self, tmp_path: Path) -> None:
+        options = {"format": "${srcaddr} ${interface-tag} ${interface-tag-2}", "inventory": tmp_path / "net.yaml"}
+        lines = self.advised(tmp_path, tag_keys=["network-interface=Name,Nmae"], **options)
+        assert [line for line in lines if "tag" in line] == [
+            "interface-tag-2 prints -: no network-interface of the inventory has the tag Nmae"
+        ]
+
+    def test_tag_keys_without_a_tag_field(self, tmp_path: Path) -> None:
+        with pytest.raises(OptionError, match="has no tag field"):
+            self.advised(tmp_path, tag_keys=["instance=Name"])
+
+    def test_a_codec_without_parquet(self, tmp_path: Path) -> None:
+        with pytest.raises(OptionError, match="needs --file-format parquet"):
+            self.advised(tmp_path, parquet_codec="gzip")

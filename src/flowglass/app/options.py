@@ -54,7 +54,7 @@ class RecordOptions:
 
     def __post_init__(self) -> None:
         if type(self.interval_s) is not int or self.interval_s not in INTERVALS:
-            raise OptionError(f"--interval {self.interval_s}: is 60 or 600 seconds")
+            raise OptionError(f"--interval {self.interval_s}: must be 60 or 600 seconds")
         if type(self.max_flows) is not int or not 1 <= self.max_flows <= MOST_FLOWS:
             raise OptionError(f"--max-flows {self.max_flows}: is 1 to {MOST_FLOWS}")
         if self.parquet_codec not in CODECS:
@@ -64,6 +64,10 @@ class RecordOptions:
         if self.region is not None and not (isinstance(self.region, str) and _REGION.fullmatch(self.region)):
             raise OptionError(f"--region {self.region}: a region is lower-case letters, digits and single hyphens")
         object.__setattr__(self, "columns", named_format(self.log_format, _tag_keys(self.tag_keys)))
+        if self.tag_keys and not any(column.field.tag_of for column in self.columns.columns):
+            raise OptionError(f"--tag-keys {self.tag_keys[0]}: the log format has no tag field; add one with --format")
+        if self.parquet_codec != CODECS[0] and self.file_format is not FileFormat.PARQUET:
+            raise OptionError(f"--parquet-codec {self.parquet_codec}: needs --file-format parquet")
         object.__setattr__(self, "nflog_rules", _nflog_rules(self.nflog_verdicts))
 
     def place(self) -> tuple[str, str]:

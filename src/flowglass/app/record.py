@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from flowglass.aggregate import Aggregator, FlowTable, WindowClock
+from flowglass.app import advice
 from flowglass.app.options import RecordOptions
 from flowglass.app.pipeline import Pipeline
 from flowglass.app.summary import PointSummary, Summary
@@ -76,7 +77,8 @@ def record(
     """Record captures into the folder `out`, which stands for a bucket.
 
     Returns the account and the damage found in captures; what stands before damage is recorded. After Ctrl-C the
-    objects that were complete are there and the account says what was cut off. Raises any error of
+    objects that were complete are there and the account says what was cut off; what came from a pipe is recorded up to
+    there, for it cannot be read again. Raises any error of
     `flowglass.fields.errors` that a wrong capture, inventory or destination is.
     """
     started = time.monotonic()
@@ -100,6 +102,8 @@ class _Recording:
     def __init__(
         self, source: CaptureFiles, sink: Sink, options: RecordOptions, snapshot: Snapshot | None, keep: int
     ) -> None:
+        self._options = options
+        self._snapshot = snapshot
         self._sink = sink
         self._sink.clean()
         self.source = source
@@ -116,7 +120,8 @@ class _Recording:
             try:
                 self._read(watch)
                 self._interrupted = self._interruption.asked
-                if self._interrupted:
+                # A pipe has no more to give after Ctrl-C: what it gave is all there is, and is recorded.
+                if self._interrupted and not self.source.from_pipe:
                     self._cut_off = self._aggregator.discard()
                     self._dropped_records = self._pipeline.abort()
                 else:
@@ -167,7 +172,11 @@ class _Recording:
             flow_logs=tuple(self._pipeline.flow_log_ids),
             seconds=seconds,
             interrupted=self._interrupted,
-            warnings=tuple(_warnings(self.source, points)),
+            warnings=(
+                *advice.of_source(self.source, points),
+                *advice.of_records(self._pipeline.counts, self._pipeline.filtered, self._options),
+                *advice.of_inventory(self._options, self._snapshot),
+            ),
             first=self._pipeline.first,
         )
 
@@ -191,11 +200,3 @@ def _refuse_nothing(path: str, source: CaptureFiles, summary: Summary) -> None:
             f"{path}: link type {names} is not supported; capture on an interface of another kind, "
             "or see docs/reference/link-types.md"
         )
-
-
-def _warnings(source: CaptureFiles, points: Sequence[PointSummary]) -> Iterator[str]:
-    for name in source.unsupported():
-        frames = sum(point.counts.seen for point in points if point.link_type == name)
-        yield f"link type {name} is not supported: {frames} frames of it were not recorded"
-    if source.dropped:
-        yield f"the captures say that {source.dropped} packets were lost while capturing"

@@ -80,7 +80,8 @@ class CaptureFiles:
 
     `points`: those that the files begin with are known from the start; a pcapng may bring further ones later, a pipe
     all of them. `faults`: damage found so far, one CaptureDamaged a file; `dropped`: packets that the captures
-    themselves say they lost; `total_bytes` 0 when it cannot be known; `one_stream`: all files have the same points, so
+    themselves say they lost; `total_bytes` 0 when it cannot be known; `from_pipe`: some capture cannot be read a second
+    time; `one_stream`: all files have the same points, so
     that time runs on from file to file. Raises CaptureMissing or CaptureUnreadable when it is made.
     """
 
@@ -96,7 +97,8 @@ class CaptureFiles:
         self.one_stream = len(looks) == 1 or len({frozenset(look.points) for look in looks}) == 1
         for point in (point for look in looks for point in look.points):
             self._points.row(point.name, point.link_type, point.mac)
-        if not any(_read_once(capture.path) for capture in captures):
+        self.from_pipe = any(_read_once(capture.path) for capture in captures)
+        if not self.from_pipe:
             self.total_bytes = sum(Path(capture.path).stat().st_size for capture in captures)
 
     @property

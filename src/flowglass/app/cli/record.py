@@ -49,7 +49,8 @@ def record(
         list[str] | None, typer.Option(help="REJECT=PREFIX: verdict of NFLOG packets with this prefix.")
     ] = None,
     tag_keys: Annotated[
-        list[str] | None, typer.Option(help="instance=Name,env: keys of the tag fields, by resource type.")
+        list[str] | None,
+        typer.Option(help="RESOURCE=KEY,KEY of instance, network-interface or auto-scaling-group."),
     ] = None,
     max_flows: Annotated[int, typer.Option(help="Flows held in memory at once.")] = 10_000_000,
     show: Annotated[int, typer.Option(help="Print this many of the first records.")] = 0,
@@ -99,7 +100,9 @@ def _end(summary: Summary, faults: list[CaptureDamaged]) -> None:
     for fault in faults:
         typer.echo(f"flowglass: {fault}", err=True)
     if summary.interrupted:
-        typer.echo("flowglass: stopped; the objects that were complete are there", err=True)
+        kept = f"{len(summary.objects)} objects were complete and are there; run it again for the rest"
+        whole = not (summary.open_flows or summary.dropped_records)
+        typer.echo(f"flowglass: stopped; {'all that was read is recorded' if whole else kept}", err=True)
         sys.exit(INTERRUPTED)
     if faults:
         sys.exit(CaptureDamaged.exit_code)

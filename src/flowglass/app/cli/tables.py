@@ -18,24 +18,30 @@ from flowglass.enrich import Excluded
 
 
 def print_records(records: list[dict[str, Any]]) -> None:
-    """Records as a table, as many columns as fit; those left out, and those that are `-` in all, are named below."""
+    """Records as a table, as many columns as fit; columns with one value in all records are told below it."""
     if not records:
         return
-    filled = [name for name in records[0] if any(record[name] is not None for record in records)]
+    texts = [{name: _text(value) for name, value in record.items()} for record in records]
+    same = [name for name in texts[0] if len(texts) > 1 and len({record[name] for record in texts}) == 1]
+    different = [name for name in texts[0] if name not in same] or list(texts[0])
     console = Console(highlight=False)
-    shown = filled
+    shown = different
     if console.is_terminal:
         while len(shown) > 1 and _width(_records_table(records, shown)) > console.width:
             shown = shown[:-1]
     table = _records_table(records, shown)
     Console(width=max(_width(table), console.width), highlight=False).print(table)
     for text, names in (
-        ("- in all of them", [name for name in records[0] if name not in filled]),
-        ("not shown here", filled[len(shown) :]),
+        ("in all of them", [f"{name} {texts[0][name]}" for name in same]),
+        ("not shown here", different[len(shown) :]),
     ):
         if names:
             console.print(f"{text}: {', '.join(names)}")
     console.print()
+
+
+def _text(value: Any) -> str:
+    return "-" if value is None else str(value)
 
 
 def _records_table(records: list[dict[str, Any]], names: list[str]) -> Table:
@@ -44,7 +50,7 @@ def _records_table(records: list[dict[str, Any]], names: list[str]) -> Table:
         numbers = any(isinstance(record[name], int) for record in records)
         table.add_column(name, justify="right" if numbers else "left", no_wrap=True)
     for record in records:
-        table.add_row(*("-" if record[name] is None else str(record[name]) for name in names))
+        table.add_row(*(_text(record[name]) for name in names))
     return table
 
 
