@@ -39,11 +39,12 @@ def of_records(seen: ObserveCounts, filtered: int, options: RecordOptions) -> It
 
 def of_inventory(options: RecordOptions, inventory: Snapshot | None) -> Iterator[str]:
     """About tag keys that no resource of the inventory has: their columns are `-`."""
-    for column in options.columns.columns:
-        kind, key = column.field.tag_of, column.parameter
-        if kind is None or key is None:
-            continue
-        if inventory is None:
-            yield f"{column.field.name} prints -: tags come from an inventory; give one with --inventory"
-        elif inventory.interfaces.tag(kind, key).null_count == len(inventory.interfaces.id):
-            yield f"{column.field.name} prints -: no {kind} of the inventory has the tag {key}"
+    tagged = [(column.field, column.parameter) for column in options.columns.columns if column.parameter is not None]
+    if tagged and inventory is None:
+        names = ", ".join(field.name for field, _ in tagged)
+        yield f"{names} print -: tags come from an inventory; give one with --inventory"
+        return
+    for field, key in tagged:
+        found = inventory.interfaces.tag(field.tag_of, key) if inventory and field.tag_of and key else None
+        if found is not None and found.null_count == len(found):
+            yield f"{field.name} prints -: no {field.tag_of} of the inventory has the tag {key}"
