@@ -144,11 +144,12 @@ class TestSummary:
         lines = run("record", path, "--out", tmp_path / "out", "--show", "3").out.splitlines()
         assert lines[0].strip() == "first records"
         names = lines[1].split()
-        assert names[:4] == ["version", "account-id", "interface-id", "srcaddr"]
+        assert names == ["srcport", "start", "end"]
         rows = [dict(zip(names, line.split(), strict=True)) for line in lines[2:5]]
         assert [row["srcport"] for row in rows] == ["1000", "1001", "1002"]
-        assert {row["srcaddr"] for row in rows} == {"10.0.0.1"}
-        assert lines[5] == "- in all of them: action"
+        assert lines[5].startswith("in all of them: version 2, account-id 000000000000, ")
+        assert lines[5].endswith(", packets 1, bytes 29, action -, log-status OK")
+        assert "srcaddr 10.0.0.1, dstaddr 10.0.0.2, dstport 53, protocol 17" in lines[5]
 
     def test_what_comes_next_works(self, tmp_path: Path) -> None:
         path = capture(tmp_path / "a.pcap", [udp(0)])

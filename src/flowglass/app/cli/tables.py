@@ -36,7 +36,7 @@ def print_records(records: list[dict[str, Any]]) -> None:
         ("not shown here", different[len(shown) :]),
     ):
         if names:
-            console.print(f"{text}: {', '.join(names)}")
+            console.print(f"{text}: {', '.join(names)}", soft_wrap=not console.is_terminal)
     console.print()
 
 
