@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from flowglass.aggregate.layout import ADVANCE, DONE, FULL, OPEN, WINDOWS_PER_POINT
 from flowglass.aggregate.table import FlowTable
-from flowglass.aggregate.window import FINAL_AFTER, NS, Window, WindowClock
+from flowglass.aggregate.window import FINAL_AFTER, Window, WindowClock
 from flowglass.fields.contracts import FlowBatch, FrameBlock, NotRecorded, Point, Watermark
 
 
@@ -157,6 +157,3 @@ class Aggregator:
         for point, state in enumerate(self._points):
             for start_s in sorted(state.open):
                 yield from self._drain(point, start_s)
-
-
-__all__ = ["NS", "Aggregator", "PointCounts"]
