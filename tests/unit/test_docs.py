@@ -261,7 +261,7 @@ class TestTree:
         assert warnings == ["src/flowglass/one/long.py: 304 lines, more than 300"]
 
     def test_what_git_ignores_is_not_looked_at(self, tree: Path) -> None:
-        (tree / ".gitignore").write_text("/bench/work/\n")
+        (tree / ".gitignore").write_text("/bench/work\n")
         (tree / "bench" / "work").mkdir(parents=True)
         (tree / "bench" / "work" / "theirs.py").write_text("print 'old'\n")
         assert self.faults(tree) == []
