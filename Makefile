@@ -2,18 +2,16 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SAMPLE := src/flowglass/app/data
-FORMAT := $${srcaddr} $${srcport} $${dstaddr} $${dstport} $${packets} $${bytes} $${tcp-flags} $${action} $${flow-direction} $${interface-id} $${instance-id} $${traffic-path} $${protocol} $${start} $${end} $${log-status}
+NO_KERNELS := --ignore-glob='*/test_control_*' --ignore-glob='*/test_api_*'
 
 .PHONY: run test test-fuzz install check format bench docs captures golden clean
 
-run: $(VENV)/.base ## record the sample capture into ./flowglass-data
-	$(BIN)/flowglass record $(SAMPLE)/sample.pcapng --inventory $(SAMPLE)/sample-inventory.yaml \
-	    --out flowglass-data --format '$(FORMAT)' --show 12
+run: $(VENV)/.server ## server and agent with the sample network, until Ctrl-C
+	$(BIN)/flowglass up --demo
 
 test: check ## everything that CI runs
 	$(BIN)/python -m pytest -q
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q tests/property
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q tests/property $(NO_KERNELS)
 
 test-fuzz: $(VENV)/.dev ## the property tests with fifty times the examples: hours
 	FLOWGLASS_EXAMPLES=50 $(BIN)/python -m pytest -q tests/property --timeout 0
@@ -46,7 +44,7 @@ bench: $(VENV)/.dev ## measure; results in bench/results
 	$(BIN)/python -m bench
 
 clean: ## remove what make made
-	rm -rf $(VENV) flowglass-data bench/work
+	rm -rf $(VENV) bench/work
 
 $(VENV)/bin/python:
 	sh scripts/make_venv.sh $(PYTHON) $(VENV)
@@ -55,6 +53,10 @@ $(VENV)/.base: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	touch $@
 
-$(VENV)/.dev: $(VENV)/.base
+$(VENV)/.server: $(VENV)/.base ## what `up` and `server` need, and the AWS CLI
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[server]' awscli
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.server
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@

@@ -1,4 +1,4 @@
-"""`python -m bench [--short] [--keep] [--only e2e|micro]`: measures, prints a table, writes `bench/results/`.
+"""`python -m bench [--short] [--keep] [--only e2e|micro|api]`: measures, prints a table, writes `bench/results/`.
 
 Rule: results are JSON with the facts of the machine; documents quote those and nothing else.
 """
@@ -33,15 +33,20 @@ def markdown(figures: dict[str, float]) -> str:
 def measure(work: Path, only: str | None, *, short: bool) -> dict[str, Any]:
     """Everything that was asked for."""
     result: dict[str, Any] = {"machine": machine(), "short": short, "figures": {}}
-    if only != "micro":
+    if only in (None, "e2e"):
         result["e2e"] = e2e.Bench(e2e.SHORT if short else e2e.FULL, work, say).run()
         result["figures"].update(result["e2e"].pop("figures"))
-    if only != "e2e":
+    if only in (None, "micro"):
         from bench import micro  # compiles: only where it is wanted
 
         say("records and the flow table")
         result["figures"].update(micro.records(work, micro.FLOWS // 4 if short else micro.FLOWS))
         result["figures"].update(micro.table(FEW_FLOWS if short else MANY_FLOWS))
+    if only in (None, "api"):
+        from bench import api  # needs botocore and moto: only where it is wanted
+
+        result["api"] = api.run(api.SHORT if short else api.FULL, work, say)
+        result["figures"].update(api.figures(result["api"]))
     return result
 
 
@@ -50,7 +55,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--short", action="store_true", help="200,000 packets, about a minute, for CI")
     parser.add_argument("--keep", action="store_true", help="keep the captures of bench/work for another run")
-    parser.add_argument("--only", choices=("e2e", "micro"), help="one half of it")
+    parser.add_argument("--only", choices=("e2e", "micro", "api"), help="one part of it")
     arguments = parser.parse_args()
     work = HERE / "work"
     work.mkdir(exist_ok=True)

@@ -21,6 +21,7 @@ from flowglass.app.summary import Summary
 from flowglass.fields import errors as error_tree
 from scripts.docs_text import code, doc, page, signature, table
 
+_AGAIN: Final = ", may be given again"
 _WORDS: Final = {str: "text", int: "number", bool: "switch"}
 
 
@@ -89,8 +90,8 @@ def _parameters(function: Callable[..., Any]) -> Iterator[tuple[str, Any, Any, A
 def _arguments(function: Callable[..., Any]) -> Iterator[list[str]]:
     for name, kind, described, default in _parameters(function):
         if isinstance(described, ArgumentInfo):
-            many = "..." if typing.get_origin(kind) is list else ""
-            shown = name.upper() + many
+            many = "..." if _value(kind).endswith(_AGAIN) else ""
+            shown = (described.metavar or name.upper()) + many
             yield [
                 f"`{shown}`" if default is inspect.Parameter.empty else f"`[{shown}]`",
                 _value(kind),
@@ -113,7 +114,7 @@ def _value(kind: Any) -> str:
     if isinstance(kind, types.UnionType):
         kind = next(part for part in typing.get_args(kind) if part is not type(None))
     if typing.get_origin(kind) is list:
-        return f"{_value(typing.get_args(kind)[0])}, may be given again"
+        return f"{_value(typing.get_args(kind)[0])}{_AGAIN}"
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return ", ".join(f"`{member.value}`" for member in kind)
     return _WORDS[kind]

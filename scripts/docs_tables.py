@@ -6,8 +6,11 @@ one without a line here stops `make docs`.
 
 from __future__ import annotations
 
-from typing import Final
+import json
+from collections.abc import Iterator
+from typing import Any, Final
 
+from flowglass.app.config import FILE, NAMED, SECTIONS, Kind, keys, variables
 from flowglass.capture import SUPPORTED
 from flowglass.capture import points as capture_points
 from flowglass.enrich import Excluded
@@ -99,7 +102,8 @@ def errors() -> str:
     tree = doc(error_tree).split("\n\n")[1]
     return page(
         "Errors and exit codes",
-        "Every error is one line on standard error, `flowglass: what, where, what to do`, and an exit code of its own. "
+        "Every error is one line on standard error, `flowglass: what, where, what to do`, and an exit code of its own; "
+        "a wrong configuration has a line a fault. "
         "Codes are stable: a code that is no longer used stays reserved. 0 is success. "
         "Code 2 is also what a command line that cannot be parsed gives.",
         table(
@@ -148,3 +152,39 @@ def not_recorded() -> str:
         "default of an inventory file; `exclusions: none` records them. Without an inventory nothing is left out.",
         table(("cause", "when"), ((cause.text, LEFT_OUT[cause]) for cause in Excluded)),
     )
+
+
+def configuration() -> str:
+    """Every section and key of the configuration."""
+    names = {path: name for name, path in variables().items()}
+    return page(
+        "Configuration",
+        f"A TOML file, `DATA/{FILE}` or the one that `--config` names. A variable of the environment wins over the "
+        "file, an option of the command over both: `[log] level` is FLOWGLASS_LOG_LEVEL. In a variable, a list has "
+        "commas between its parts, and a switch is `true` or `false`. Relative paths begin at the file's folder; those "
+        "of variables and options at the folder in which the command runs; `~` is the user's home. "
+        "Everything that is wrong is told at once, with its place. `flowglass config show` prints each value with its "
+        "origin, `flowglass config check` looks for the files that are named, too.",
+        "DATA is `--data-dir`, else FLOWGLASS_DATA_DIR, else the user's data folder. It is open to its owner alone.",
+        *(
+            f"## [{section}.NAME]\n\n{doc(cls)} It has no variable.\n\n{_keys(section, names)}"
+            if section == NAMED
+            else f"## [{section}]\n\n{doc(cls)}\n\n{_keys(section, names)}"
+            for section, cls in SECTIONS.items()
+        ),
+    )
+
+
+_TYPES: Final[dict[type, str]] = {str: "text", bool: "true or false", int: "number", tuple: "list of texts"}
+
+
+def _keys(section: str, names: dict[tuple[str, ...], str]) -> str:
+    return table(("key", "value", "default", "variable", "meaning"), _key_rows(section, names))
+
+
+def _key_rows(section: str, names: dict[tuple[str, ...], str]) -> Iterator[list[Any]]:
+    for key, (default, known) in keys(section).items():
+        variable = names.get((section, key))
+        kind = "path" if known.kind is Kind.PATH else _TYPES[type(default)]
+        shown = f"`{json.dumps(default)}`" if default != "" else ""
+        yield [f"`{key}`", kind, shown, f"`{variable}`" if variable else "", known.doc]

@@ -12,14 +12,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from scripts import docs_inventory, docs_program, docs_tables
+from scripts import docs_api, docs_inventory, docs_program, docs_tables
 from scripts.docs_text import same
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 REFERENCE: Final = ROOT / "docs" / "reference"
 
 PAGES: Final[dict[str, Callable[[], str]]] = {
+    "api.md": docs_api.api,
     "commands.md": docs_program.commands,
+    "configuration.md": docs_tables.configuration,
     "errors.md": docs_tables.errors,
     "fields.md": docs_tables.fields,
     "inventory.md": docs_inventory.inventory,

@@ -18,18 +18,10 @@ from typing import Any, Final, TypeVar
 
 import numba
 
+from flowglass.data_dir import CACHE, data_dir
+
 _F = TypeVar("_F", bound=Callable[..., Any])
 _PACKAGE: Final = Path(__file__).parent
-
-
-def data_dir() -> Path:
-    """DATA: `FLOWGLASS_DATA_DIR`, or the platform's folder for a user's data (XDG base directory specification)."""
-    chosen = os.environ.get("FLOWGLASS_DATA_DIR")
-    if chosen:
-        return Path(chosen)
-    home = os.environ.get("XDG_DATA_HOME") or str(Path("~/.local/share").expanduser())
-    # A user without a home has no such folder: nothing is kept, least of all where others could put code into it.
-    return Path(home if Path(home).is_absolute() else os.devnull) / "flowglass"
 
 
 def _kernels_digest() -> str:
@@ -43,7 +35,7 @@ def _kernels_digest() -> str:
 def cache_dir() -> Path:
     """The folder of compiled kernels: below NUMBA_CACHE_DIR where that is set, else below DATA."""
     chosen = os.environ.get("NUMBA_CACHE_DIR")
-    return (Path(chosen) if chosen else data_dir() / "cache") / f"kernels-{_kernels_digest()}"
+    return (Path(chosen) if chosen else data_dir() / CACHE) / f"kernels-{_kernels_digest()}"
 
 
 def compiled_before(command: str) -> bool:
@@ -60,6 +52,8 @@ def mark_compiled(command: str) -> None:
 def _can_keep() -> bool:
     """Whether compiled kernels can be kept: not where the folder cannot be written, as in a sealed container."""
     try:
+        if not os.environ.get("NUMBA_CACHE_DIR"):
+            data_dir().mkdir(mode=0o700, parents=True, exist_ok=True)
         cache_dir().mkdir(parents=True, exist_ok=True)
     except OSError:
         return False

@@ -102,6 +102,7 @@ def test_exit_codes_stay_as_they_are() -> None:
         "OptionError": 2,
         "LogFormatError": 3,
         "InventoryError": 4,
+        "ConfigError": 5,
         "CaptureError": 10,
         "CaptureMissing": 11,
         "CaptureUnreadable": 12,
@@ -112,6 +113,7 @@ def test_exit_codes_stay_as_they_are() -> None:
         "DeliveryError": 30,
         "DestinationUnwritable": 31,
         "DestinationFull": 32,
+        "StateError": 40,
     }
 
 

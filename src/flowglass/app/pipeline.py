@@ -6,16 +6,17 @@ Rule: it wires rooms and counts; what a record says is decided in `enrich`, wher
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
 
-from flowglass.app.options import RecordOptions
+from flowglass.app.targets import Plan, Target
 from flowglass.capture import SUPPORTED
-from flowglass.deliver import Delivered, ObjectBuilder, Sink
+from flowglass.deliver import Delivered
 from flowglass.enrich import Enricher, Observations, ObserveCounts, Observer, Presence, traffic_mask
-from flowglass.fields.contracts import I32, I64, Bools, FlowBatch, Point, Watermark
+from flowglass.fields.contracts import I32, I64, Bools, FlowBatch, Point, TrafficType, Watermark
 from flowglass.inventory import Snapshot, of_points
 
 SLICE_RECORDS: Final = 1 << 16
@@ -46,33 +47,25 @@ class _Passed:
 
 
 class Pipeline:
-    """Turns FlowBatch and Watermark into objects of one flow log an account and region.
+    """Turns FlowBatch and Watermark into objects of the plan's flow logs.
 
     `fixed_points`: all capture points are known from the start, so windows without traffic are decided as soon as
     every point is past them, else at the end. `keep`: how many of the first records to keep for showing.
+    `counts`: observations; `records`: written, over all flow logs; `unwanted`: observations that no flow log took.
     """
 
-    def __init__(
-        self,
-        options: RecordOptions,
-        inventory: Snapshot | None,
-        sink: Sink,
-        *,
-        fixed_points: bool,
-        keep: int = 0,
-    ) -> None:
-        self._options = options
+    def __init__(self, plan: Plan, inventory: Snapshot | None, *, fixed_points: bool, keep: int = 0) -> None:
+        self._plan = plan
         self._inventory = inventory
-        self._sink = sink
         self._fixed_points = fixed_points
         self._keep = keep
         self._points: list[Point] = []
         self._presence: Presence | None = None
         self._passed = _Passed()
-        self._builders: dict[tuple[str, str], ObjectBuilder] = {}
+        self._targets: dict[str, Target] = {}
         self.counts = ObserveCounts()
         self.records = 0
-        self.filtered = 0
+        self.unwanted = 0
         self.nodata = 0
         self.first: list[dict[str, Any]] = []
 
@@ -88,47 +81,37 @@ class Pipeline:
         """Finish every object and return all; `points` are all of the source's."""
         if points:
             self._settle_presence(None, self._meet(points))
-        for builder in self._builders.values():
-            builder.close()
+        for target in self._targets.values():
+            target.builder.close()
         return self.delivered
 
     def abort(self) -> int:
         """Drop the objects that are not finished; return how many records they held."""
-        return sum(builder.abort() for builder in self._builders.values())
+        return sum(target.builder.abort() for target in self._targets.values())
 
     @property
     def delivered(self) -> list[Delivered]:
         """The objects finished so far."""
-        return [result for builder in self._builders.values() for result in builder.results]
+        return [result for target in self._targets.values() for result in target.builder.results]
 
     @property
-    def flow_log_ids(self) -> list[str]:
-        """The flow logs that have records, one an account and region."""
-        return [self._options.flow_log(*scope).id for scope in self._builders]
+    def targets(self) -> list[Target]:
+        """The flow logs that have records, in the order of their first."""
+        return list(self._targets.values())
 
     def _meet(self, points: Sequence[Point]) -> Presence:
         """Look at capture points that are new, and make their interfaces where no inventory does."""
         if self._presence is not None and len(points) == len(self._points):
             return self._presence
-        options = self._options
+        plan = self._plan
         self._points = list(points)
-        self._snapshot = self._inventory or of_points(points, *options.place())
+        self._snapshot = self._inventory or of_points(points, *plan.place)
         self._observer = Observer(self._snapshot, points)
-        self._enricher = Enricher(
-            options.columns.columns,
-            self._snapshot,
-            version=options.columns.version,
-            assume_accept=options.assume_accept,
-        )
+        self._enricher = Enricher(plan.columns, self._snapshot, version=plan.version, assume_accept=plan.assume_accept)
         self._unreadable = _unreadable(self._snapshot, points)
-        interfaces = self._snapshot.interfaces
-        places = zip(interfaces.account.to_pylist(), interfaces.region.to_pylist(), strict=True)
-        scopes = [(account or options.place()[0], region or options.place()[1]) for account, region in places]
-        self._scopes = list(dict.fromkeys(scopes))
-        number = {scope: place for place, scope in enumerate(self._scopes)}
-        self._scope_of = np.array([number[scope] for scope in scopes], np.int32)
+        self._asked = plan.targets(self._snapshot)
         if self._presence is None:
-            self._presence = Presence(self._snapshot, points, options.interval_s)
+            self._presence = Presence(self._snapshot, points, plan.interval_s)
         else:
             self._presence.meet(self._snapshot, points)
         return self._presence
@@ -136,21 +119,25 @@ class Pipeline:
     def _record(self, seen: Observations, presence: Presence) -> None:
         self.counts += seen.counts
         presence.saw(seen.window_start_s, np.unique(seen.interface))
-        wanted = traffic_mask(seen, self._options.traffic_type, assume_accept=self._options.assume_accept)
-        self.filtered += int(len(wanted) - np.count_nonzero(wanted))
+        wanted = {
+            kind: traffic_mask(seen, kind, assume_accept=self._plan.assume_accept)
+            for kind in {target.flow_log.traffic_type for target in self._asked}
+        }
         for start in range(0, len(seen.flows), SLICE_RECORDS):
             stop = min(start + SLICE_RECORDS, len(seen.flows))
             batch = self._enricher.records(seen, start, stop)
             ends = seen.flows["last_ns"][start:stop] // _NS
-            self._build(batch, ends, seen.interface[start:stop], wanted[start:stop])
+            part = {kind: mask[start:stop] for kind, mask in wanted.items()}
+            taken = self._build(batch, ends, seen.interface[start:stop], part)
+            self.unwanted += int(len(taken) - np.count_nonzero(taken))
 
     def _pass(self, before_s: int, presence: Presence) -> None:
         """Every point is past this second: decide who was quiet before it, finish the objects of before."""
         if self._fixed_points:
             self._settle_presence(before_s, presence)
             before_s = min(before_s, presence.decided_before_s)
-        for builder in self._builders.values():
-            builder.settle(before_s)
+        for target in self._targets.values():
+            target.builder.settle(before_s)
 
     def _settle_presence(self, before_s: int | None, presence: Presence) -> None:
         absent = presence.finish() if before_s is None else presence.settle(before_s)
@@ -158,33 +145,30 @@ class Pipeline:
             interfaces = rows[~self._unreadable[rows]]
             if not len(interfaces):
                 continue
-            window_s = self._options.interval_s
+            window_s = self._plan.interval_s
             batch = self._enricher.status_records(window_start_s, window_s, interfaces)
             ends: I64 = np.full(len(interfaces), window_start_s + window_s - 1, np.int64)
-            self.nodata += len(interfaces)
-            self._build(batch, ends, interfaces, np.ones(len(interfaces), np.bool_))
+            everyone: Bools = np.ones(len(interfaces), np.bool_)
+            before = self.records
+            self._build(batch, ends, interfaces, dict.fromkeys(TrafficType, everyone))
+            self.nodata += self.records - before
 
-    def _build(self, batch: Any, ends: I64, interfaces: I32, wanted: Any) -> None:
-        """Append the wanted rows of a batch to the objects of their account and region."""
+    def _build(self, batch: pa.RecordBatch, ends: I64, interfaces: I32, wanted: Mapping[TrafficType, Bools]) -> Bools:
+        """Append to each flow log the rows of its traffic type and interfaces; return the rows that any took."""
+        taken: Bools = np.zeros(len(ends), np.bool_)
+        for target in self._asked:
+            mask = wanted[target.flow_log.traffic_type] & target.interfaces[interfaces]
+            count = int(np.count_nonzero(mask))
+            if not count:
+                continue
+            target.add(batch, ends, None if count == len(mask) else np.flatnonzero(mask))
+            self._targets.setdefault(target.flow_log.id, target)
+            self.records += count
+            taken |= mask
         if len(self.first) < self._keep:
-            shown = batch.take(np.flatnonzero(wanted)[: self._keep - len(self.first)])
+            shown = batch.take(np.flatnonzero(taken)[: self._keep - len(self.first)])
             self.first.extend(shown.to_pylist())
-        every = bool(wanted.all())
-        if len(self._scopes) == 1:
-            rows = None if every else np.flatnonzero(wanted)
-            self._builder(self._scopes[0]).add(batch, ends, rows)
-            self.records += len(wanted) if rows is None else len(rows)
-            return
-        scope_of_row = self._scope_of[interfaces]
-        for place in np.unique(scope_of_row[wanted]).tolist():
-            rows = np.flatnonzero(wanted & (scope_of_row == place))
-            self._builder(self._scopes[place]).add(batch, ends, rows)
-            self.records += len(rows)
-
-    def _builder(self, scope: tuple[str, str]) -> ObjectBuilder:
-        if scope not in self._builders:
-            self._builders[scope] = ObjectBuilder(self._options.flow_log(*scope), self._sink)
-        return self._builders[scope]
+        return taken
 
 
 def _unreadable(snapshot: Snapshot, points: Sequence[Point]) -> Bools:

@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-from flowglass.aggregate import Aggregator, FlowTable, WindowClock
+from flowglass.aggregate import FlowTable
 from flowglass.app import advice
+from flowglass.app.engine import Engine
 from flowglass.app.options import RecordOptions
-from flowglass.app.pipeline import Pipeline
 from flowglass.app.summary import PointSummary, Summary
+from flowglass.app.targets import RecordPlan
 from flowglass.capture import SUPPORTED, CaptureFiles, link_type_name, named_captures
 from flowglass.deliver import DirectorySink, Sink
 from flowglass.fields.contracts import FrameBlock
@@ -107,8 +108,9 @@ class _Recording:
         self._sink = sink
         self._sink.clean()
         self.source = source
-        self._aggregator = Aggregator(WindowClock(options.interval_s), _table(options))
-        self._pipeline = Pipeline(options, snapshot, sink, fixed_points=source.one_stream, keep=keep)
+        self._engine = Engine(source, RecordPlan(options, sink), snapshot, _table(options), keep=keep)
+        self._aggregator = self._engine.aggregator
+        self._pipeline = self._engine.pipeline
         self._interruption = _Interruption()
         self._interrupted = False
         self._cut_off = (0, 0)
@@ -123,26 +125,21 @@ class _Recording:
                 # A pipe has no more to give after Ctrl-C: what it gave is all there is, and is recorded.
                 if self._interrupted and not self.source.from_pipe:
                     self._cut_off = self._aggregator.discard()
-                    self._dropped_records = self._pipeline.abort()
+                    self._dropped_records = self._engine.abort()
                 else:
-                    for item in self._aggregator.finish():
-                        self._pipeline.take(item, self.source.points)
-                    self._pipeline.finish(self.source.points)
+                    self._engine.finish()
             except BaseException:
-                self._pipeline.abort()
+                self._engine.abort()
                 raise
             finally:
                 self._sink.clean()
 
     def _read(self, watch: Watcher | None) -> None:
         blocks = iter(self.source)
-        frames = 0
         while (block := self._interruption.next(blocks)) is not None:
-            for item in self._aggregator.add(block, self.source.points):
-                self._pipeline.take(item, self.source.points)
-            frames += len(block.frames)
+            self._engine.feed(block)
             if watch is not None:
-                watch(self.source, frames)
+                watch(self.source, self._engine.frames)
 
     def summary(self, seconds: float) -> Summary:
         """The account of the run."""
@@ -166,15 +163,15 @@ class _Recording:
             observed=self._pipeline.counts,
             records=self._pipeline.records,
             nodata=self._pipeline.nodata,
-            filtered=self._pipeline.filtered,
+            filtered=self._pipeline.unwanted,
             dropped_records=self._dropped_records,
             objects=tuple(self._pipeline.delivered),
-            flow_logs=tuple(self._pipeline.flow_log_ids),
+            flow_logs=tuple(target.flow_log.id for target in self._pipeline.targets),
             seconds=seconds,
             interrupted=self._interrupted,
             warnings=(
                 *advice.of_source(self.source, points),
-                *advice.of_records(self._pipeline.counts, self._pipeline.filtered, self._options),
+                *advice.of_records(self._pipeline.counts, self._pipeline.unwanted, self._options),
                 *advice.of_inventory(self._options, self._snapshot),
             ),
             first=self._pipeline.first,

@@ -3,8 +3,28 @@
 Rule: an object is delivered whole or not at all, and never over another one.
 """
 
-from flowglass.deliver.builder import MAX_BYTES, Delivered, ObjectBuilder
+from flowglass.deliver.builder import MAX_BYTES, ObjectBuilder
+from flowglass.deliver.builders import builder_for
+from flowglass.deliver.events import EventBuilder
+from flowglass.deliver.local import Bucket, BucketUsage, DestinationRules, LocalDestinations, LocalStore, bucket_fault
+from flowglass.deliver.periods import Delivered
 from flowglass.deliver.sinks import SINKS, DirectorySink, Sink
 from flowglass.deliver.temp import TempFile
 
-__all__ = ["MAX_BYTES", "SINKS", "Delivered", "DirectorySink", "ObjectBuilder", "Sink", "TempFile"]
+__all__ = [
+    "MAX_BYTES",
+    "SINKS",
+    "Bucket",
+    "BucketUsage",
+    "Delivered",
+    "DestinationRules",
+    "DirectorySink",
+    "EventBuilder",
+    "LocalDestinations",
+    "LocalStore",
+    "ObjectBuilder",
+    "Sink",
+    "TempFile",
+    "bucket_fault",
+    "builder_for",
+]

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from flowglass.fields.logformat import LogFormat
-from flowglass.fields.vocabulary import Direction, FileFormat, TrafficType, Verdict
+from flowglass.fields.vocabulary import DestinationType, Direction, FileFormat, ResourceType, TrafficType, Verdict
 
 U8 = npt.NDArray[np.uint8]
 I32 = npt.NDArray[np.int32]
@@ -149,9 +149,61 @@ class Watermark:
     final_before_s: int
 
 
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where records go. `name`: bucket, log group or delivery stream; `folder`: within a bucket, "" its top.
+
+    `account`, `region`: of a log group or delivery stream, as its ARN has them, "" for a bucket.
+    """
+
+    type: DestinationType
+    name: str
+    folder: str = ""
+    account: str = ""
+    region: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationUse:
+    """Who will write to a destination: a flow log's account and region, and whether in Hive-compatible folders."""
+
+    destination: Destination
+    account: str
+    region: str
+    hive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationFault:
+    """Why a destination cannot be used: the code and text that CreateFlowLogs answers with."""
+
+    code: str
+    message: str
+
+
+class Destinations(Protocol):
+    """Checks and prepares destinations when a flow log is made (`deliver` implements it, `control` asks it)."""
+
+    def check(self, use: DestinationUse) -> DestinationFault | None:
+        """What is wrong with a destination; changes nothing."""
+        ...
+
+    def prepare(self, use: DestinationUse) -> DestinationFault | None:
+        """Make it ready, as AWS does (a bucket policy's statements); what is ready already stays as it is."""
+        ...
+
+    def write(self, destination: Destination, name: str, content: bytes) -> DestinationFault | None:
+        """Put a small file into a bucket's folder, such as an integration template; replaces one of that name."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowLog:
-    """A flow log: what is logged, in which format, to where. `hive`, `per_hour`: the layout of object keys."""
+    """A flow log: what is logged, in which format, to where. `hive`, `per_hour`: the layout of object keys.
+
+    `resource_type`, `resource_id`: whose traffic, None for all that is seen; `destination`: None where the caller
+    hands over a sink of its own.
+    """
 
     id: str
     account: str
@@ -164,6 +216,9 @@ class FlowLog:
     per_hour: bool = False
     parquet_codec: str = "zstd"
     prefix: str = ""
+    resource_type: ResourceType | None = None
+    resource_id: str = ""
+    destination: Destination | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +248,11 @@ __all__ = [
     "U8",
     "U64",
     "Bools",
+    "Destination",
+    "DestinationFault",
+    "DestinationType",
+    "DestinationUse",
+    "Destinations",
     "Direction",
     "FileFormat",
     "FinishedObject",
@@ -201,6 +261,7 @@ __all__ = [
     "FrameBlock",
     "NotRecorded",
     "Point",
+    "ResourceType",
     "Structured",
     "TrafficType",
     "Verdict",

@@ -4,6 +4,7 @@ Error:
     ├── OptionError            a command line option or argument that makes no sense
     ├── LogFormatError         a log format that AWS would refuse
     ├── InventoryError         an inventory file that is wrong
+    ├── ConfigError            a configuration that is wrong, or cannot be used
     ├── CaptureError
     │   ├── CaptureMissing     a capture file that is not there or may not be read
     │   ├── CaptureUnreadable  a file that is no capture
@@ -11,12 +12,14 @@ Error:
     │   ├── CaptureEmpty       a capture without a packet
     │   └── CaptureDamaged     a capture cut or damaged: what stands before the damage was recorded
     ├── ObjectUnreadable       a flow-log object that cannot be read
-    └── DeliveryError
-        ├── DestinationUnwritable  a folder that cannot be written
-        └── DestinationFull        no space left
+    ├── DeliveryError
+    │   ├── DestinationUnwritable  a folder that cannot be written
+    │   └── DestinationFull        no space left
+    └── StateError             a state that cannot be used
 
-Rule: a caller's mistake raises one of these with one line: what, where, what to do. Data from outside (a packet,
-an unknown address) never raises; it is counted. Every class has an exit code of its own, which stays reserved.
+Rule: a caller's mistake raises one of these with one line: what, where, what to do; a wrong configuration has a line
+a fault. Data from outside (a packet, an unknown address) never raises; it is counted. Every class has an exit code of
+its own, which stays reserved.
 
 """
 
@@ -47,6 +50,12 @@ class InventoryError(Error):
     """The inventory file is wrong. `flowglass inventory check FILE` lists every fault with its line and remedy."""
 
     exit_code: ClassVar[int] = 4
+
+
+class ConfigError(Error):
+    """The configuration is wrong: a line a fault, with its place. `flowglass config show` tells what is set where."""
+
+    exit_code: ClassVar[int] = 5
 
 
 class CaptureError(Error):
@@ -107,6 +116,12 @@ class DestinationFull(DeliveryError):
     """The destination has no space left. Make room and run the command again: it goes on where it must."""
 
     exit_code: ClassVar[int] = 32
+
+
+class StateError(Error):
+    """The state of the control plane cannot be used. The message names it, the reason and the remedy."""
+
+    exit_code: ClassVar[int] = 40
 
 
 INTERRUPTED = 130

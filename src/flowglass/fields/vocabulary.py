@@ -41,3 +41,22 @@ class TrafficType(enum.Enum):
     ALL = "ALL"
     ACCEPT = "ACCEPT"
     REJECT = "REJECT"
+
+
+@enum.unique
+class ResourceType(enum.Enum):
+    """AWS's names of what a flow log can be made for; those that records can be produced of here."""
+
+    VPC = "VPC"
+    SUBNET = "Subnet"
+    NETWORK_INTERFACE = "NetworkInterface"
+    REGIONAL_NAT_GATEWAY = "RegionalNatGateway"
+
+
+@enum.unique
+class DestinationType(enum.Enum):
+    """AWS's names of where records go (LogDestinationType)."""
+
+    CLOUD_WATCH_LOGS = "cloud-watch-logs"
+    S3 = "s3"
+    FIREHOSE = "kinesis-data-firehose"

@@ -4,7 +4,7 @@ Rule: nothing here knows where an object goes; writers are given an open file.
 """
 
 from flowglass.format.file import ObjectFile, Writable
-from flowglass.format.layout import PERIOD_S, KeyParts, object_key, parse_key
+from flowglass.format.layout import PERIOD_S, KeyParts, folders, object_key, parse_key
 from flowglass.format.objects import read_object
 from flowglass.format.parquet import ParquetFile, read_parquet
 from flowglass.format.result import ReadResult
@@ -20,6 +20,7 @@ __all__ = [
     "TextFile",
     "TextFormat",
     "Writable",
+    "folders",
     "object_key",
     "parse_key",
     "read_object",

@@ -48,23 +48,23 @@ def object_key(flow_log: FlowLog, period_start_s: int, hex8: str) -> str:
     `hex8`: eight hex digits that tell the objects of one period apart.
     """
     time = datetime.fromtimestamp(period_start_s, UTC)
+    root, pattern = folders(flow_log)
+    name = f"{flow_log.account}_vpcflowlogs_{flow_log.region}_{flow_log.id}_{time:%Y%m%dT%H%M}Z_{hex8}"
+    return f"{root}/{time.strftime(pattern)}/{name}{SUFFIXES[flow_log.file_format]}"
+
+
+def folders(flow_log: FlowLog) -> tuple[str, str]:
+    """The folder of all objects of `flow_log`, and below it those of times, as a pattern of strftime."""
     account, region = flow_log.account, flow_log.region
-    if flow_log.hive:
-        folders = [
-            f"aws-account-id={account}",
-            "aws-service=vpcflowlogs",
-            f"aws-region={region}",
-            f"{time:year=%Y}",
-            f"{time:month=%m}",
-            f"{time:day=%d}",
-        ]
-    else:
-        folders = [account, "vpcflowlogs", region, f"{time:%Y}", f"{time:%m}", f"{time:%d}"]
-    if flow_log.per_hour:
-        folders.append(f"{time:hour=%H}" if flow_log.hive else f"{time:%H}")
     prefix = flow_log.prefix.strip("/")
-    name = f"{account}_vpcflowlogs_{region}_{flow_log.id}_{time:%Y%m%dT%H%M}Z_{hex8}"
-    return "/".join([*([prefix] if prefix else []), "AWSLogs", *folders, name + SUFFIXES[flow_log.file_format]])
+    root = [*([prefix] if prefix else []), "AWSLogs"]
+    if flow_log.hive:
+        root += [f"aws-account-id={account}", "aws-service=vpcflowlogs", f"aws-region={region}"]
+        times = ["year=%Y", "month=%m", "day=%d", "hour=%H"]
+    else:
+        root += [account, "vpcflowlogs", region]
+        times = ["%Y", "%m", "%d", "%H"]
+    return "/".join(root), "/".join(times if flow_log.per_hour else times[:3])
 
 
 def parse_key(key: str) -> KeyParts | None:

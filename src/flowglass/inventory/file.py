@@ -23,12 +23,19 @@ def load(path: str | os.PathLike[str], *, account: str | None = None, region: st
     Raises InventoryError with one line where the file cannot be read or has a fault: the first, and how many
     more.
     """
+    return build(*read_faultless(path, account=account, region=region), account, region)
+
+
+def read_faultless(
+    path: str | os.PathLike[str], *, account: str | None = None, region: str | None = None
+) -> tuple[Inventory, list[ServicePrefix]]:
+    """The parts of an inventory file and AWS's prefixes that it names; options and errors as of `load`."""
     inventory, published, faults = _read(Path(path), account=account is not None, region=region is not None)
     if faults:
         others = len(faults) - 1
         more = f" ({others} more fault{'s' if others > 1 else ''})" if others else ""
         raise InventoryError(f"{path}:{faults[0]}{more}; run flowglass inventory check {path}")
-    return build(inventory, published, account, region)
+    return inventory, published
 
 
 def check(path: str | os.PathLike[str]) -> list[Fault]:

@@ -1,6 +1,7 @@
 """`flowglass`: the program, its commands, and how an error ends it.
 
-Rule: an error of ours is one line on stderr and its own exit code; stdout is for data.
+Rule: an error of ours is one line on stderr, of a configuration a line a fault, and its own exit code; stdout is for
+data.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from flowglass import __version__
-from flowglass.app.cli import fields, inventory, record
+from flowglass.app.cli import agent, aws, buckets, config, env, fields, inventory, keys, record, server, up
 from flowglass.fields.errors import INTERRUPTED, Error, OptionError
 
 app = typer.Typer(
@@ -22,9 +23,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("up", epilog=up.EXAMPLES)(up.up)
+app.command("server", epilog=server.EXAMPLES)(server.server)
+app.command("agent", epilog=agent.EXAMPLES)(agent.agent)
 app.command("record", epilog=record.EXAMPLES)(record.record)
 app.command("fields", epilog=fields.EXAMPLES)(fields.fields)
 app.add_typer(inventory.app, name="inventory")
+app.add_typer(buckets.app, name="buckets")
+app.add_typer(keys.app, name="keys")
+app.add_typer(config.app, name="config")
+app.command("env", epilog=env.EXAMPLES)(env.env)
+app.command("aws", epilog=aws.EXAMPLES, context_settings=aws.SETTINGS, add_help_option=False)(aws.aws)
 
 
 def _print_version(asked: bool) -> None:
@@ -56,7 +65,8 @@ def main() -> None:
     except _UsageError as error:
         _end_usage(error)
     except Error as error:
-        print(f"flowglass: {error}", file=sys.stderr)
+        for line in str(error).split("\n"):
+            print(f"flowglass: {line}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

@@ -1,0 +1,139 @@
+"""The agent's link to its server: enrol, tell the inventory, fetch flow logs, report.
+
+Rule: an outage stops nothing but what needs the server; it is told once when it begins and once when it ends, and the
+pauses between attempts grow.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from structlog.stdlib import BoundLogger
+
+from flowglass.app.agent import flow_logs as known
+from flowglass.app.agent.client import Client, ServerRefused, ServerUnreachable
+from flowglass.app.agent.feed import InventoryFeed
+from flowglass.app.agent.identity import default_name, enrol, read_identity
+from flowglass.app.agent.journal import Journal
+from flowglass.app.config import Config
+from flowglass.fields.contracts import FlowLog
+from flowglass.fields.errors import OptionError
+
+LONGEST_PAUSE_S: Final = 60.0
+
+
+class ServerLink:
+    """`flow_logs`: what the server said last, also before a restart; `away`: it did not answer lately.
+
+    Raises OptionError where no server is named.
+    """
+
+    def __init__(self, config: Config, data: Path, log: BoundLogger, feed: InventoryFeed, journal: Journal) -> None:
+        if not config.agent.server:
+            raise OptionError("[agent] server: name the server's address, like https://flowglass.example:8780")
+        self.flow_logs: list[FlowLog] = []
+        self.away = False
+        self._agent = config.agent
+        self._data = data
+        self._log = log
+        self._feed = feed
+        self._journal = journal
+        self._client: Client | None = None
+        self._due = 0.0
+        self._pause_s = 0.0
+        self._revision: str | None = None
+        self._take(known.kept(data))
+
+    def soon(self) -> None:
+        """There is something to tell: do not wait for the next turn, unless the server is away."""
+        if not self.away:
+            self._due = 0.0
+
+    def contact_if_due(self) -> None:
+        """Talk to the server if its turn has come. Raises OptionError where the agent cannot enrol."""
+        if time.monotonic() >= self._due:
+            self.contact()
+
+    def contact(self) -> None:
+        """Everything that needs the server. Raises OptionError where the agent cannot enrol."""
+        try:
+            client = self._connect()
+            self._feed.send(client)
+            self._fetch(client)
+            self._report(client)
+        except (ServerUnreachable, ServerRefused) as error:
+            self._feed.forget()
+            self._absent(str(error))
+            return
+        if self.away:
+            self._log.info("server_back", server=self._agent.server)
+        self.away, self._pause_s = False, 0.0
+        self._due = time.monotonic() + self._agent.poll_s
+
+    def _connect(self) -> Client:
+        if self._client is None:
+            agent = self._agent
+            identity = read_identity(self._data)
+            if identity is None:
+                if not agent.token:
+                    raise OptionError(
+                        "this agent is not enrolled: give it a token in FLOWGLASS_AGENT_TOKEN, "
+                        "which `flowglass keys token` prints on the server"
+                    )
+                name = agent.name or default_name()
+                identity = enrol(self._data, agent.server, agent.token, name, ca_file=agent.tls_ca)
+                self._log.info("enrolled", agent=identity.agent, server=agent.server)
+            self._client = Client(agent.server, identity.key, ca_file=agent.tls_ca)
+        return self._client
+
+    def _absent(self, reason: str) -> None:
+        if not self.away:
+            self._log.warning(
+                "server_away", server=self._agent.server, reason=reason, known_flow_logs=len(self.flow_logs)
+            )
+        self.away = True
+        self._pause_s = min(max(1.0, self._pause_s * 2), LONGEST_PAUSE_S)
+        self._due = time.monotonic() + self._pause_s
+
+    def _fetch(self, client: Client) -> None:
+        """The flow logs, if there are others than those that are known."""
+        answer = client.call("flow-logs", {"revision": self._revision})
+        rows = answer.get("flow_logs")
+        if rows is not None:
+            known.keep(self._data, rows)
+            self._take(rows)
+        self._revision = answer.get("revision")
+
+    def _take(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        before = {flow_log.id for flow_log in self.flow_logs}
+        self.flow_logs = known.flow_logs(
+            rows, lambda name, why: self._log.error("flow_log_unreadable", flow_log=name, reason=why)
+        )
+        now = {flow_log.id for flow_log in self.flow_logs}
+        for name in sorted(now - before):
+            self._log.info("flow_log_added", flow_log=name)
+        for name in sorted(before - now):
+            self._log.info("flow_log_removed", flow_log=name)
+            self._journal.deliveries.pop(name, None)
+
+    def _report(self, client: Client) -> None:
+        """Tell how deliveries went, and the sums."""
+        untold = {name: delivery for name, delivery in self._journal.deliveries.items() if not delivery.told}
+        rows = [
+            {
+                "flow_log_id": name,
+                "status": delivery.status,
+                "message": delivery.message,
+                "at_ms": delivery.at_ms,
+                "objects": delivery.objects,
+            }
+            for name, delivery in untold.items()
+        ]
+        client.call("report", {"deliveries": rows, "counters": self._journal.counters})
+        for delivery in untold.values():
+            delivery.told = True
+        if untold:
+            self._journal.write()

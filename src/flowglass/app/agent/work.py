@@ -1,0 +1,142 @@
+"""The agent's work: captures out of the folder, recorded, remembered, moved aside.
+
+Rule: a capture leaves the folder only when every flow log has its records; what fails is tried again, later each time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from structlog.stdlib import BoundLogger
+
+from flowglass import jit
+from flowglass.app.agent.captures import CaptureFolder, digest_of
+from flowglass.app.agent.journal import Journal
+from flowglass.app.agent.recorder import GuardedBuilder, Recorded, Stopped, record_capture
+from flowglass.app.config import Capture
+from flowglass.app.stop import Stop
+from flowglass.deliver import LocalStore
+from flowglass.fields.contracts import FlowLog
+from flowglass.fields.errors import CaptureError, DestinationUnwritable
+from flowglass.inventory import Snapshot
+
+LONGEST_PAUSE_S: Final = 60.0
+_ACCESS, _UNKNOWN = "Access error", "Unknown error"  # AWS's texts of DeliverLogsErrorMessage
+
+
+class CaptureWork:
+    """Records what lies in `folder` into `store`; `stop` ends it between blocks of packets."""
+
+    def __init__(
+        self,
+        config: Capture,
+        folder: CaptureFolder,
+        store: LocalStore,
+        journal: Journal,
+        log: BoundLogger,
+        stop: Stop,
+    ) -> None:
+        self._config = config
+        self._folder = folder
+        self._store = store
+        self._journal = journal
+        self._log = log
+        self._stop = stop
+        self._waiting: str | None = None
+        self._retry: dict[str, tuple[float, float]] = {}
+
+    def ready(self) -> list[Path]:
+        """Captures that can be recorded now, the oldest first."""
+        now = time.monotonic()
+        return [path for path in self._folder.complete() if self._retry.get(path.name, (0.0, 0.0))[0] <= now]
+
+    def record(self, path: Path, flow_logs: Sequence[FlowLog], snapshot: Snapshot | None) -> None:
+        """Record one capture for the flow logs that do not have it yet; where none could want any, it waits."""
+        if snapshot is None or not flow_logs:
+            self._wait("no inventory: set [agent] inventory" if snapshot is None else "no flow log yet: create one")
+            return
+        self._waiting = None
+        try:
+            digest = digest_of(path)
+        except OSError as error:
+            self._log.error("capture_unreadable", file=path.name, reason=error.strerror)
+            self._later(path)
+            return
+        done = self._journal.captures.get(digest, [])
+        wanted = [flow_log for flow_log in flow_logs if flow_log.id not in done]
+        try:
+            recorded = self._recorded(path, wanted, snapshot) if wanted else Recorded()
+        except Stopped:
+            return
+        except CaptureError as error:
+            self._log.error(
+                "capture_refused", file=path.name, reason=str(error), kept=str(self._folder.failed(path, digest))
+            )
+            return
+        self._settle(path, digest, recorded)
+
+    def _recorded(self, path: Path, wanted: Sequence[FlowLog], snapshot: Snapshot) -> Recorded:
+        if not jit.compiled_before("record"):
+            self._log.info("compiling", note="for this machine, once; about half a minute")
+        recorded = record_capture(
+            path,
+            wanted,
+            snapshot,
+            self._store,
+            assume_accept=self._config.assume_accept,
+            max_flows=self._config.max_flows,
+            stop=self._stop.is_set,
+        )
+        jit.mark_compiled("record")
+        return recorded
+
+    def _settle(self, path: Path, digest: str, recorded: Recorded) -> None:
+        """Remember how it went, then move the capture aside if every flow log has it."""
+        good = [builder for builder in recorded.builders if builder.failure is None]
+        failed = [builder.flow_log.id for builder in recorded.builders if builder.failure is not None]
+        for builder in recorded.builders:
+            self._delivery(builder)
+        self._journal.recorded(digest, [builder.flow_log.id for builder in good])
+        self._journal.count({**recorded.counters(), "captures": 0 if failed else 1})
+        self._journal.write()
+        for fault in recorded.damage:
+            self._log.warning("capture_damaged", file=path.name, reason=str(fault))
+        if failed:
+            self._log.warning("capture_waits", file=path.name, failed=failed)
+            self._later(path)
+            return
+        self._retry.pop(path.name, None)
+        self._log.info(
+            "capture_recorded",
+            file=path.name,
+            packets=recorded.frames,
+            records=recorded.records,
+            objects=sum(len(builder.results) for builder in good),
+            kept=str(self._folder.done(path, digest)),
+        )
+
+    def _delivery(self, builder: GuardedBuilder) -> None:
+        failure = builder.failure
+        if failure is None and not builder.results:
+            return  # nothing of this capture concerned it
+        text = None
+        if failure is not None:
+            text = _ACCESS if isinstance(failure, DestinationUnwritable) else _UNKNOWN
+            self._log.error(
+                "delivery_failed", flow_log=builder.flow_log.id, reason=str(failure), records=builder.undelivered
+            )
+        created = sum(result.created for result in builder.results)
+        self._journal.delivered(builder.flow_log.id, failure=text, objects=created, now_ms=time.time_ns() // 1_000_000)
+
+    def _wait(self, reason: str) -> None:
+        if self._waiting != reason:
+            self._log.warning("captures_wait", reason=reason)
+        self._waiting = reason
+
+    def _later(self, path: Path) -> None:
+        """Try a capture again after a pause that doubles."""
+        _, pause_s = self._retry.get(path.name, (0.0, 1.0))
+        self._retry[path.name] = (time.monotonic() + pause_s, min(pause_s * 2, LONGEST_PAUSE_S))

@@ -1,0 +1,147 @@
+"""The configuration: a TOML file, overridden by the environment, overridden by flags.
+
+Rule: a configuration is right or it does not exist; ConfigError has every fault, a line each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from flowglass.app.config import rules, sources
+from flowglass.app.config.model import (
+    NAMED,
+    SECTIONS,
+    Agent,
+    Bucket,
+    Capture,
+    CloudWatchLogs,
+    Config,
+    Destinations,
+    Firehose,
+    Kind,
+    Log,
+    Server,
+    Setting,
+    keys,
+)
+from flowglass.app.config.sources import Given, KeyPath, variables
+from flowglass.fields.errors import ConfigError
+
+FILE: Final = "config.toml"
+"""The file's name in DATA."""
+DEFAULT: Final = "default"
+"""The origin of what nothing sets."""
+
+
+def load_config(
+    data_dir: Path,
+    *,
+    config_file: Path | None = None,
+    environ: Mapping[str, str],
+    flags: Mapping[str, object] | None = None,
+) -> Config:
+    """The configuration of DATA: `config_file`, or DATA/config.toml where that is there; `environ`; `flags`.
+
+    `flags`: by `section.key`, None where not given. Raises ConfigError with every fault.
+    """
+    read = [
+        sources.from_file(config_file or data_dir / FILE, required=config_file is not None),
+        sources.from_environment(environ),
+        sources.from_flags(flags or {}),
+    ]
+    given = {path: value for source in read for path, value in source.values.items()}
+    faults = [fault for source in read for fault in source.faults]
+    faults += _together(given)
+    if faults:
+        raise ConfigError("\n".join(faults))
+    paths = [(section, key) for section in SECTIONS if section != NAMED for key in keys(section)]
+    origins = dict.fromkeys(paths, DEFAULT) | {path: value.origin for path, value in given.items()}
+    made = {section: _made((section,), given) for section in SECTIONS if section != NAMED}
+    buckets = {path[1]: _made(path[:2], given) for path in given if path[0] == NAMED}
+    return Config(
+        data_dir=data_dir,
+        **made,
+        buckets=buckets,
+        origins={".".join(path): origin for path, origin in origins.items()},
+    )
+
+
+def _made(at: KeyPath, given: Mapping[KeyPath, Given]) -> Any:
+    """A section's dataclass from what is given below it."""
+    return SECTIONS[at[0]](**{path[-1]: value.value for path, value in given.items() if path[:-1] == at})
+
+
+def _together(given: Mapping[KeyPath, Given]) -> Iterator[str]:
+    """What is wrong with values that are right each by itself."""
+    tls = [given.get(("server", key)) for key in ("tls_certificate", "tls_key")]
+    has = [value is not None and bool(value.value) for value in tls]
+    if has[0] != has[1]:
+        there = tls[0] if has[0] else tls[1]
+        names = ("tls_certificate", "tls_key") if has[0] else ("tls_key", "tls_certificate")
+        yield f"{there.origin if there else ''}: [server] {names[0]}: needs {names[1]} too"
+    listen = given.get(("server", "listen"))
+    if listen is not None and not any(has) and not rules.is_loopback(rules.split_listen(listen.value)[0]):
+        yield (
+            f"{listen.origin}: [server] listen = {listen.value!r}: others can reach this address, so it needs TLS; "
+            "set tls_certificate and tls_key"
+        )
+
+
+def missing_files(config: Config) -> list[str]:
+    """Files that the configuration names and that cannot be read, a line each; what is to be made is not among them."""
+    found = []
+    for name, origin in config.origins.items():
+        section, _, key = name.partition(".")
+        if section == NAMED or keys(section)[key][1].kind is not Kind.PATH or (section, key) == ("capture", "watch"):
+            continue
+        value = getattr(getattr(config, section), key)
+        try:
+            if value:
+                Path(value).open("rb").close()
+        except OSError as error:
+            found.append(f"{origin}: [{section}] {key} = {value!r}: {error.strerror}; check the path")
+    return found
+
+
+def shown(config: Config) -> Iterator[tuple[str, str, Any, str]]:
+    """(section, key, value, origin) of every key in order, secrets as stars."""
+    for section in SECTIONS:
+        named = [f"{section}.{name}" for name in config.buckets] if section == NAMED else [section]
+        for at in named:
+            owner = config.buckets[at.removeprefix(f"{NAMED}.")] if section == NAMED else getattr(config, section)
+            for key, (_, known) in keys(section).items():
+                yield at, key, _without_secret(getattr(owner, key), known), config.origins.get(f"{at}.{key}", DEFAULT)
+
+
+def _without_secret(value: Any, known: Setting) -> Any:
+    if known.kind is Kind.SECRET:
+        return rules.STARS if value else ""
+    if known.kind is Kind.URL_WITH_PASSWORD:
+        return rules.without_password(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+__all__ = [
+    "DEFAULT",
+    "FILE",
+    "NAMED",
+    "SECTIONS",
+    "Agent",
+    "Bucket",
+    "Capture",
+    "CloudWatchLogs",
+    "Config",
+    "Destinations",
+    "Firehose",
+    "Kind",
+    "Log",
+    "Server",
+    "Setting",
+    "keys",
+    "load_config",
+    "missing_files",
+    "shown",
+    "variables",
+]
