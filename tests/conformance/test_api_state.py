@@ -295,6 +295,12 @@ def test_an_agents_key_is_no_administrators_and_an_administrators_no_agents(api:
     for name in ("flow-logs", "inventory", "report"):
         with pytest.raises(ServerRefused, match="UnauthorizedOperation: Only an agent's key may call this"):
             as_agent.call(name, {"digest": "d"} if name == "inventory" else {})
+    as_itself = api.site.agent()
+    for caller in (as_agent, as_itself):
+        with pytest.raises(ServerRefused, match="UnauthorizedOperation"):
+            caller.call("register", {"name": "rack", "version": "1"})
+    assert api.described() == [], "the administrator's key was not used up"
+    assert as_itself.call("flow-logs")["flow_logs"] == []
 
 
 def test_every_call_of_these_tests_has_its_line_in_the_audit_log(site: Site) -> None:

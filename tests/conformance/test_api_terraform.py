@@ -357,7 +357,7 @@ def test_any_other_change_replaces_it(provider: Provider, change: Attributes) ->
 def test_made_before_destroyed_needs_another_destination_or_traffic_type_as_at_aws(provider: Provider) -> None:
     config = CONFIGS["all of it"]
     first = provider.create(config)
-    with pytest.raises(ProviderError, match="^FlowLogAlreadyExists: "):
+    with pytest.raises(ProviderError, match=r"^FlowLogAlreadyExists: Error\. There is an existing"):
         provider.create(config | {"max_aggregation_interval": 600})
     second = provider.create(config | {"traffic_type": "ALL"})
     provider.delete(first)

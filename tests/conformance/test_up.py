@@ -30,6 +30,7 @@ from tests.support.servers import (
     wait_for,
     wait_for_captures,
 )
+from tests.support.tls import certificate
 
 LOCAL: Final = ("--listen", "127.0.0.1:0")
 SHELLS: Final = [shell for shell in ("sh", "bash", "zsh") if shutil.which(shell)]
@@ -45,7 +46,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 def shown(running: Running) -> Running:
-    wait_for("the demo's records", lambda: "203.0.113.200" in running.log.read_text())
+    wait_for("the demo's records", lambda: f"demo: {running.data / 's3'}" in running.log.read_text())
     return running
 
 
@@ -81,7 +82,8 @@ class TestGreeting:
 
     def test_the_demo_shows_what_it_delivered(self, up: Running) -> None:
         (path,) = objects(up.data)
-        assert f"demo: {path}" in up.log.read_text()
+        assert f"demo: {path}\n" in up.log.read_text()
+        wait_for("one of its records", lambda: "203.0.113.200" in up.log.read_text())
         assert len(lines(path)) > 200
 
 
@@ -139,10 +141,18 @@ class TestRefusals:
         assert said.splitlines()[-1].startswith("flowglass: the ")
         assert "Traceback" not in said
 
-    def test_every_address_needs_a_name_and_tls(self, tmp_path: Path) -> None:
-        running = start(tmp_path / "data", "up", "--listen", "0.0.0.0:0")
-        assert running.process.wait(30) == 5
-        assert "needs TLS" in running.log.read_text()
+    def test_listening_on_every_address_needs_a_name(self, tmp_path: Path) -> None:
+        chain, key = certificate(tmp_path, "127.0.0.1")
+        running = start(
+            tmp_path / "data",
+            "up",
+            *("--listen", "0.0.0.0:0"),
+            FLOWGLASS_SERVER_TLS_CERTIFICATE=str(chain),
+            FLOWGLASS_SERVER_TLS_KEY=str(key),
+        )
+        assert running.process.wait(30) == 2
+        (line,) = running.log.read_text().splitlines()
+        assert line.startswith("flowglass: [server] url: ")
 
 
 class TestEnd:
@@ -154,6 +164,7 @@ class TestEnd:
 
         again = shown(start(up.data, "up", "--demo", *LOCAL))
         assert {path: path.read_bytes() for path in objects(up.data)} == there
+        again.event("agent_started")
         assert not again.events("enrolled")
         check_end(again, signal.SIGINT)
 

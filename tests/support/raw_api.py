@@ -305,6 +305,23 @@ def _refusal(error: ClientError) -> Refusal:
     return Refusal(told["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"], told["Message"])
 
 
+def refused(api: Api, **parameters: Any) -> Refusal:
+    """The refusal of CreateFlowLogs; fails where anything is left behind: a flow log, a file, the client token."""
+    token = parameters.get("ClientToken") or f"refused-{secrets.token_hex(8)}"
+    with api.site.unchanged():
+        refusal = api.refused(**{"ClientToken": token, **parameters})
+    free = {"ResourceType": "RegionalNatGateway", "ClientToken": token, "DryRun": True}
+    if len(token) <= 64 and token.isascii():
+        assert api.refused(GATEWAY, **free).code == "DryRunOperation", "the token of a refused call is free"
+    return refusal
+
+
+def check(refusal: Refusal, code: str, pattern: str, status: int = 400) -> None:
+    """Fails unless it is refused so, with a message in which the pattern is found."""
+    assert (refusal.code, refusal.status) == (code, status), refusal
+    assert re.search(pattern, refusal.message), refusal.message
+
+
 def wanted(*resource_ids: str, **parameters: Any) -> dict[str, Any]:
     """Parameters of CreateFlowLogs: a VPC to the bucket, changed by what is given; None takes one away."""
     whole = {

@@ -5,8 +5,8 @@ Rule: what a test is told of them it learns from outside: their log, the API, th
 
 from __future__ import annotations
 
-import gzip
 import functools
+import gzip
 import json
 import os
 import signal
@@ -24,7 +24,7 @@ from tests.support.program import PROGRAM, environment, udp
 from tests.support.program import capture as write_capture
 
 STRIPPED: Final = ("AWS_", "FLOWGLASS_", "COLUMNS", "FORCE_COLOR", "TERM")
-PATIENCE_S: Final = 60.0
+PATIENCE_S: Final = 90.0
 SAMPLES: Final = Path(__file__).resolve().parents[2] / "src" / "flowglass" / "app" / "data"
 SAMPLE_CAPTURE: Final = SAMPLES / "sample.pcapng"
 SAMPLE_INVENTORY: Final = SAMPLES / "sample-inventory.yaml"

@@ -59,7 +59,7 @@ def flows(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     out = tmp_path_factory.mktemp(str(request.param))
     inventory = DATA / "sample-inventory.yaml"
     flowglass.record(DATA / "sample.pcapng", out, inventory=inventory, format="all", file_format=request.param)
-    database = duckdb.connect()
+    database = duckdb.connect(config={"memory_limit": "2GB", "temp_directory": ""})
     if request.param == "parquet":
         database.execute("CREATE TABLE flows AS SELECT * FROM read_parquet($1)", [f"{out}/**/*.parquet"])
     else:

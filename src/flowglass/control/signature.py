@@ -37,7 +37,8 @@ from flowglass.control.faults import (
 
 WINDOW_MS: Final = 5 * 60 * 1000
 """How far a request's time may lie from the server's: AWS's five minutes against replay
-(https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_aws-signing.html)."""
+(https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_aws-signing.html). Within them a request may be sent again:
+signatures are not remembered."""
 
 LONGEST_PRESIGNED_S: Final = 7 * 24 * 3600
 """The most that X-Amz-Expires may say: 7 days."""

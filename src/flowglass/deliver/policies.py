@@ -84,7 +84,7 @@ def append(policy: Policy | None, wanted: Sequence[Policy]) -> dict[str, Any] | 
     A fault where the policy has NotPrincipal or NotAction, to which AWS adds nothing either, or would get too long.
     """
     present = list(_many(policy["Statement"])) if policy else []
-    missing = [one for one in wanted if not any(_grants(have, one) for have in present)]
+    missing = [one for one in wanted if one not in present and not any(_grants(have, one) for have in present)]
     if not missing:
         return None
     bucket = _bucket_arn(missing[0])

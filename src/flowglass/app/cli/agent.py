@@ -31,12 +31,12 @@ def agent(
     from flowglass.app.stop import Stop
     from flowglass.data_dir import make_data_dir
 
+    part.end_with_parent()
     settings = configured(
         data_dir, config, {"agent.server": server, "agent.inventory": inventory, "capture.watch": watch}
     )
     make_data_dir(settings.data_dir)
     log.configure(settings.log.level, settings.log.format)
     stop = Stop()
-    part.end_with_parent()
     with lock.only(settings.data_dir, "agent"):
         Agent(settings, log.logger("agent"), stop).run()

@@ -38,7 +38,7 @@ FILTERS: Final = frozenset(
 """Beside those about tags."""
 
 _CHUNK: Final = 256
-"""Flow logs that are looked at in one go, where a page is wanted and filters may leave most out."""
+"""Flow logs that are looked at in one go at least, where a page is wanted and filters may leave most out."""
 
 _FAILED: Final = "FAILED"
 _SUCCESS: Final = "SUCCESS"
@@ -98,7 +98,7 @@ def _named(connection: Connection, call: Call, ids: Sequence[str]) -> list[FlowL
 
 def _found(connection: Connection, call: Call, filters: Filters, *, after_seq: int, wanted: int | None) -> list[_Known]:
     """The flow logs that match, in order of creation: all, or a few more than `wanted`."""
-    chunk = None if wanted is None else max(wanted + 1, _CHUNK)
+    chunk = None if wanted is None else max(wanted + 1, _CHUNK if filters.clauses else 0)
     found: list[_Known] = []
     while True:
         rows = flow_logs.find(

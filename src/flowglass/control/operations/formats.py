@@ -70,6 +70,8 @@ def format_faults(text: str | None, tag_fields: TagFields) -> Iterator[ApiFault]
     Every unknown field is named with its nearest match. A field that is there twice is refused: AWS documents neither,
     and two columns of one name could not be read back.
     """
+    if text is None and not tag_fields:
+        return  # AWS's default is right
     written = format_text(text)
     if len(written) > MAX_FORMAT:
         yield InvalidParameter(f"LogFormat has {len(written)} characters; it may have at most {MAX_FORMAT}")
