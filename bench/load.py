@@ -6,18 +6,15 @@ no rate. The client's own time is on another processor than the server's where t
 
 from __future__ import annotations
 
-import os
 import selectors
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 from bench.measure import CommandError
 
-TICKS_A_SECOND: Final = os.sysconf("SC_CLK_TCK")
 SILENCE_S: Final = 300.0
 """A server that sends nothing for so long hangs."""
 _READ: Final = 1 << 20
@@ -44,9 +41,8 @@ class Load:
 
 
 def cpu_s(pid: int) -> float:
-    """User and system time of a process so far, its threads included [s]; the kernel counts in ticks of 10 ms."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_A_SECOND
+    """User and system time of a process so far [s], of threads that ended, too."""
+    return time.clock_gettime(~pid << 3 | 2)  # the clock that clock_getcpuclockid(3) names on Linux
 
 
 def drive(
@@ -67,30 +63,24 @@ def drive(
     before, begin = cpu_s(pid), time.perf_counter()
     calls = 0
     with selectors.DefaultSelector() as selector:
-        for request in _first(rest, connections):
-            connection = _Connection(port)
-            selector.register(connection.socket, selectors.EVENT_READ, connection)
-            connection.socket.sendall(request)
-        while selector.get_map():
-            ready = selector.select(SILENCE_S)
-            if not ready:
-                raise CommandError(f"the server on port {port} sent nothing for {SILENCE_S:.0f} s")
-            for key, _ in ready:
-                body = key.data.receive()
-                if body is None:
-                    continue
-                check(body)
-                calls += 1
-                request = next(rest, None) if time.perf_counter() - begin < seconds else None
-                connection = key.data
-                if request is None or connection.ended:
+        try:
+            for request in _first(rest, connections):
+                _begin(selector, port, request)
+            while selector.get_map():
+                for connection, body in _answers(selector, port):
+                    check(body)
+                    calls += 1
+                    following = next(rest, None) if time.perf_counter() - begin < seconds else None
+                    if following is not None and not connection.ended:
+                        connection.socket.sendall(following)
+                        continue
                     selector.unregister(connection.socket)
                     connection.socket.close()
-                if request is not None:
-                    if connection.ended:
-                        connection = _Connection(port)
-                        selector.register(connection.socket, selectors.EVENT_READ, connection)
-                    connection.socket.sendall(request)
+                    if following is not None:
+                        _begin(selector, port, following)
+        finally:
+            for key in list(selector.get_map().values()):
+                key.data.socket.close()
     return Load(calls, time.perf_counter() - begin, cpu_s(pid) - before)
 
 
@@ -103,6 +93,24 @@ def call(port: int, request: bytes) -> bytes:
         while body is None:
             body = connection.receive()
         return body
+
+
+def _begin(selector: selectors.BaseSelector, port: int, request: bytes) -> None:
+    """Send a request over a new connection."""
+    connection = _Connection(port)
+    selector.register(connection.socket, selectors.EVENT_READ, connection)
+    connection.socket.sendall(request)
+
+
+def _answers(selector: selectors.BaseSelector, port: int) -> Iterator[tuple[_Connection, bytes]]:
+    """Wait for something to come, and give the answers that are whole with it."""
+    ready = selector.select(SILENCE_S)
+    if not ready:
+        raise CommandError(f"the server on port {port} sent nothing for {SILENCE_S:.0f} s")
+    for key, _ in ready:
+        body = key.data.receive()
+        if body is not None:
+            yield key.data, body
 
 
 def _first(rest: Iterator[bytes], count: int) -> list[bytes]:

@@ -91,7 +91,7 @@ def machine() -> dict[str, Any]:
         if line.startswith("model name"):
             model = line.partition(":")[2].strip()
             break
-    packages = ("flowglass", "numpy", "numba", "pyarrow", "isal")
+    packages = ("flowglass", "numpy", "numba", "pyarrow", "isal", "sqlalchemy", "uvicorn", "botocore", "moto")
     return {
         "cpu": model,
         "cpus": len(os.sched_getaffinity(0)),

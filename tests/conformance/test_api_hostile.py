@@ -311,7 +311,7 @@ def test_a_request_smuggled_behind_another_is_not_done(server: Running) -> None:
     )
     for data in ways:
         with unharmed(server), Wire(server.url) as wire:
-            assert wire.send(data).reply() is not None
+            assert wire.send(data).finish().reply() is not None
             assert wire.closed()
 
 

@@ -5,6 +5,7 @@ Rule: what a test is told of them it learns from outside: their log, the API, th
 
 from __future__ import annotations
 
+import atexit
 import functools
 import gzip
 import json
@@ -152,6 +153,7 @@ def start(data: Path, *arguments: str | Path, **environment: str) -> Running:
         env=clean_environment(**environment),
         start_new_session=True,
     )
+    atexit.register(process.kill)  # of a test that failed; one that ended and was waited for is not touched
     return Running(data, process, log, [file])
 
 
