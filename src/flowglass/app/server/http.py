@@ -72,26 +72,21 @@ class Application:
         body = _Body(self._held, MOST_BYTES if path.startswith(AGENT_PATH.encode()) else MOST_FORM_BYTES)
         try:
             if fault is None:
-                await body.read(scope, receive)
-        except faults.ApiFault as found:
-            fault = found
-            await _drain(scope, receive)
-        except _Gone:
-            body.release()
-            return
-        request = HttpRequest(
-            method=scope["method"],
-            path=path,
-            query=scope["query_string"],
-            headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]),
-            body=b"" if fault is not None else body.content,
-        )
-        run = asyncio.get_running_loop().run_in_executor
-        try:
+                fault = await body.read(scope, receive)
+            request = HttpRequest(
+                method=scope["method"],
+                path=path,
+                query=scope["query_string"],
+                headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]),
+                body=b"" if fault is not None else body.content,
+            )
+            run = asyncio.get_running_loop().run_in_executor
             if fault is not None:
                 answer = await run(self._threads, self._service.refuse, fault, request, arrival)
             else:
                 answer = await run(self._threads, self._service.answer, request, arrival)
+        except _Gone:
+            return
         finally:
             body.release()
         await _send(send, answer, arrival.request_id, close=fault is not None)
@@ -135,12 +130,12 @@ class _Body:
         """What was read."""
         return b"".join(self._parts)
 
-    async def read(self, scope: Scope, receive: Receive) -> None:
-        """Read all of it. Raises RequestEntityTooLarge, RequestTimeout, ServiceUnavailable, _Gone."""
+    async def read(self, scope: Scope, receive: Receive) -> faults.ApiFault | None:
+        """Read all of it, or say why not: RequestEntityTooLarge, RequestTimeout, ServiceUnavailable. Raises _Gone."""
         length = next((int(value) for name, value in scope["headers"] if name == b"content-length"), 0)
-        if length > self._most:  # the parser has seen to it that there is one length, a number
-            raise faults.RequestEntityTooLarge(f"The body has {length} bytes; this API takes {self._most}.")
         try:
+            if length > self._most:  # the parser has seen to it that there is one length, a number
+                raise faults.RequestEntityTooLarge(f"The body has {length} bytes; this API takes {self._most}.")
             async with asyncio.timeout(BODY_SECONDS):
                 more = True
                 while more:
@@ -150,7 +145,11 @@ class _Body:
                     self._add(message.get("body", b""))
                     more = message.get("more_body", False)
         except TimeoutError:
-            raise faults.RequestTimeout(f"The body did not arrive within {BODY_SECONDS:.0f} seconds.") from None
+            return faults.RequestTimeout(f"The body did not arrive within {BODY_SECONDS:.0f} seconds.")
+        except faults.ApiFault as fault:
+            await _drain(scope, receive)
+            return fault
+        return None
 
     def release(self) -> None:
         """Hold it no longer."""
