@@ -50,6 +50,18 @@ def measure(work: Path, only: str | None, *, short: bool) -> dict[str, Any]:
     return result
 
 
+def merged(path: Path, result: dict[str, Any], only: str | None) -> dict[str, Any]:
+    """The whole record: one part measured alone takes the place of its own figures, beside its own machine's facts."""
+    if only is None or not path.exists():
+        return result
+    whole: dict[str, Any] = json.loads(path.read_text())
+    whole["figures"].update(result["figures"])
+    whole.setdefault("measured_alone", {})[only] = result["machine"]
+    if only in result:
+        whole[only] = result[only]
+    return whole
+
+
 def main() -> int:
     """Run the bench; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
@@ -69,7 +81,8 @@ def main() -> int:
             shutil.rmtree(work, ignore_errors=True)
     name = "short.json.tmp" if arguments.short else "results.json"
     (HERE / "results").mkdir(exist_ok=True)
-    (HERE / "results" / name).write_text(json.dumps(result, indent=1) + "\n")
+    path = HERE / "results" / name
+    path.write_text(json.dumps(merged(path, result, arguments.only), indent=1) + "\n")
     print(markdown(result["figures"]))
     return 0
 
