@@ -101,8 +101,7 @@ def start_server(folder: Path, port: int, *arguments: str, **environment: str) -
 
 
 def start_agent(data: Path, server: Running, inventory: Path, captures: Path, **environment: str) -> Running:
-    """An agent that enrols, its bucket made."""
-    make_bucket(data, BUCKET)
+    """An agent that enrols."""
     running = start(
         data,
         "agent",
@@ -134,7 +133,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     compile_kernels()
     folder = tmp_path_factory.mktemp("agents")
     shutil.copyfile(SAMPLE_INVENTORY, folder / "network.yaml")
-    make_bucket(folder / "server", BUCKET)
     port = free_port()
     server = start_server(folder, port)
     agent = start_agent(folder / "agent", server, folder / "network.yaml", folder / "captures")
@@ -189,6 +187,25 @@ class TestEnrolment:
 
 
 class TestCaptures:
+    def test_a_capture_of_nobodys_traffic_is_a_warning_with_its_counts(self, site: Site, tmp_path: Path) -> None:
+        foreign = traffic(tmp_path / "foreign.pcap", 90_000, src="192.0.2.1", dst="192.0.2.2")
+        drop(site.captures, foreign)
+        warned = site.agent.event("capture_without_records")
+        assert warned["level"] == "warning"
+        assert (warned["file"], warned["packets"], warned["flows"]) == ("foreign.pcap", 3, 3)
+        assert (warned["unowned_flows"], warned["not_decoded"]) == (3, 0)
+
+    def test_what_is_not_taken_is_told_once(self, site: Site) -> None:
+        (site.captures / "a-folder").mkdir()
+        empty = site.captures / "empty.pcap"
+        empty.touch()
+        os.utime(empty, (0, 0))
+        wait_for("both", lambda: len(site.agent.events("capture_ignored")) == 2)
+        time.sleep(3 * TICK_S)
+        assert {event["file"] for event in site.agent.events("capture_ignored")} == {"a-folder", "empty.pcap"}
+        assert len(site.agent.events("capture_ignored")) == 2
+        empty.unlink()
+
     def test_a_file_that_is_still_written_to_waits_until_it_is_closed(self, site: Site, tmp_path: Path) -> None:
         content = traffic(tmp_path / "whole.pcap", 100).read_bytes()
         growing = site.captures / "growing.pcap"
@@ -338,6 +355,27 @@ class TestOutage:
         make_bucket(site.agent.data, BUCKET)
         wait_for_captures(site.agent, "no-bucket.pcap")
         wait_for("the next report", lambda: state() == ("SUCCESS", None))
+
+    def test_an_agent_without_its_inventory_leaves_what_the_server_knows(self, tmp_path: Path) -> None:
+        server = start_server(tmp_path, 0)
+        agent = start_agent(tmp_path / "agent", server, SAMPLE_INVENTORY, tmp_path / "captures")
+        wait_for("the inventory", lambda: server.client().describe_vpcs()["Vpcs"])
+        flow_log = create(server.client(), SAMPLE_VPC)
+        assert agent.stop() == 0
+        again = start(tmp_path / "agent", "agent", "--server", server.url, "--watch", tmp_path / "captures")
+        again.event("no_inventory")
+        seen = server.client().describe_flow_logs
+        wait_for("its contact", lambda: "report" in next((server.data / "audit").glob("*.jsonl")).read_text())
+        time.sleep(3 * TICK_S)
+        assert [row["FlowLogId"] for row in seen()["FlowLogs"]] == [flow_log]
+        assert again.events("flow_log_removed") == []
+        assert again.stop() == 0
+        assert server.stop() == 0
+        told_region = (server.data / "aws" / "config").read_text()
+        server = start_server(tmp_path, 0)
+        assert "region = eu-west-1" in told_region
+        assert "region = eu-west-1" in (server.data / "aws" / "config").read_text()
+        assert server.stop() == 0
 
 
 class TestTls:

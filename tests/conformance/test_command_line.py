@@ -98,7 +98,7 @@ class TestInventory:
         (tmp_path / "network.yaml").write_text("mine", encoding="utf-8")
         ran = run("inventory", "init", "network.yaml", folder=tmp_path)
         assert (ran.code, ran.err.count("\n")) == (2, 1)
-        assert "network.yaml: File exists" in ran.err
+        assert "network.yaml: exists already, and nothing was written" in ran.err
         assert (tmp_path / "network.yaml").read_text(encoding="utf-8") == "mine"
 
     def test_faults_with_lines_and_remedies(self, tmp_path: Path) -> None:

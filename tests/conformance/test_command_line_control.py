@@ -14,13 +14,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
+from rich.text import Text
 from tests.support.program import PROGRAM, Ran
+from typer.main import get_command
 
 from flowglass.app import profile
-from flowglass.app.cli.main import main
+from flowglass.app.cli.main import app, main
+from flowglass.app.config import load_config
+from flowglass.app.state import note_place
 
 GROUPS: Final = {
     "config": ["show", "check"],
@@ -128,6 +132,16 @@ def old_program(folder: Path, said: str) -> list[str]:
     return [str(folder / "flowglass")]
 
 
+def help_texts(command: Any, name: str = "root") -> Iterator[tuple[str, str]]:
+    """Every text of a command's help page and of those below it, by what it is of."""
+    yield f"{name} help", command.help or ""
+    yield f"{name} epilog", command.epilog or ""
+    for parameter in command.params:
+        yield f"{name} {parameter.name}", getattr(parameter, "help", None) or ""
+    for below, one in getattr(command, "commands", {}).items():
+        yield from help_texts(one, f"{name} {below}")
+
+
 class TestHelp:
     @pytest.mark.parametrize("command", [*COMMANDS, *([group] for group in GROUPS)], ids=" ".join)
     def test_it_is_there_at_once_and_loads_nothing_heavy(self, home: Home, command: list[str]) -> None:
@@ -141,6 +155,16 @@ class TestHelp:
         assert not HEAVY & set(ran.err.split())
         assert f"Usage: flowglass {' '.join(command)}" in ran.out
         assert ("Example" in ran.out) == (command in COMMANDS)
+
+
+class TestHelpTexts:
+    def test_none_has_what_rich_would_take_for_markup(self) -> None:
+        for name, text in help_texts(get_command(app)):
+            assert Text.from_markup(text).plain == text, name
+
+    def test_every_command_is_looked_at(self) -> None:
+        names = {name for name, _ in help_texts(get_command(app))}
+        assert {f"root {' '.join(command)} epilog" for command in COMMANDS} <= names
 
 
 class TestConfig:
@@ -166,7 +190,7 @@ class TestConfig:
             assert (ran.code, ran.out) == (5, "")
             assert [line.replace(str(home.data), "DATA") for line in ran.err.splitlines()] == [
                 "flowglass: DATA/config.toml:2: [server] lisen: no such key, did you mean listen?",
-                "flowglass: DATA/config.toml:4: [agent] poll_s = '5': is a whole number",
+                "flowglass: DATA/config.toml:4: [agent] poll_s = '5': must be a whole number",
             ]
 
     def test_check_looks_for_files_too(self, home: Home) -> None:
@@ -222,9 +246,47 @@ class TestEnv:
                 "FLOWGLASS_DATA_DIR": str(home.data),
             },
             "unset": list(profile.UNSET),
-            "path": str(Path(PROGRAM).parent),
+            "path": f"{home.data}/bin",
             "aws_is_flowglass_aws": False,
         }
+
+    def test_path_has_this_program_and_aws_and_no_other_of_their_folder(self, home: Home) -> None:
+        profile.write(home.data, KEY, "secret", "eu-west-1", "http://127.0.0.1:8780")
+        (home.data / "bin").mkdir()
+        (home.data / "bin" / "aws").symlink_to("/elsewhere/aws")
+        script = f'eval "$("{PROGRAM}" env)"; command -v flowglass aws; command -v python; flowglass --version'
+        own = home.data.parent / "own"
+        own.mkdir()
+        (own / "python").symlink_to(sys.executable)
+        ran = home.shell("bash", script, PATH=f"{own}:/usr/bin:/bin")
+        folder = home.data / "bin"
+        assert ran.out.splitlines()[:3] == [f"{folder}/flowglass", f"{folder}/aws", f"{own}/python"]
+        assert (ran.code, ran.out.splitlines()[3].split()[0]) == (0, "flowglass")
+        assert {link.name: link.readlink() for link in folder.iterdir()} == {
+            name: Path(PROGRAM).with_name(name) for name in ("aws", "flowglass")
+        }
+
+    def test_the_folder_of_links_is_its_owners_alone(self, home: Home) -> None:
+        profile.write(home.data, KEY, "secret", "eu-west-1", "http://127.0.0.1:8780")
+        assert home.run("env").code == 0
+        assert stat.S_IMODE((home.data / "bin").stat().st_mode) == 0o700
+
+    def test_a_link_to_an_aws_that_is_gone_hides_nothing(self, home: Home, tmp_path: Path) -> None:
+        profile.write(home.data, KEY, "secret", "eu-west-1", "http://127.0.0.1:8780")
+        assert home.run("env").code == 0
+        program = old_program(tmp_path / "bin", "aws-cli/2.13.0")
+        (tmp_path / "bin" / "aws").unlink()
+        assert home.run("env", program=program).code == 0
+        (link,) = (home.data / "bin").iterdir()
+        assert (link.name, link.readlink()) == ("flowglass", tmp_path / "bin" / "flowglass")
+
+    def test_links_that_cannot_be_made_are_one_clear_line(self, home: Home) -> None:
+        profile.write(home.data, KEY, "secret", "eu-west-1", "http://127.0.0.1:8780")
+        (home.data / "bin" / "flowglass").mkdir(parents=True)
+        ran = home.run("env")
+        assert (ran.out, ran.err.count("\n")) == ("", 1)
+        assert f"check the folder {home.data}/bin" in ran.err
+        assert [path.name for path in (home.data / "bin").iterdir()] == ["flowglass"]
 
     def test_data_is_named_only_where_it_was_chosen(self, home: Home, tmp_path: Path) -> None:
         profile.write(tmp_path / "own" / "flowglass", KEY, "secret", "eu-west-1", "http://127.0.0.1:8780")
@@ -274,7 +336,10 @@ class TestKeys:
     def test_a_key_is_made_listed_and_disabled(self, home: Home, call: Call) -> None:
         made = home.run("keys", "create", "--name", "dash", "--read-only", "--account", "123456789012")
         assert made.code == 0
-        assert made.err.count("\n") == 1
+        assert made.err.splitlines()[1] == (
+            "flowglass: clients need Region and endpoint too: AWS_DEFAULT_REGION=REGION AWS_ENDPOINT_URL_EC2=URL "
+            "AWS_ENDPOINT_URL_STS=URL"
+        )
         name, key_id, secret = made.out.splitlines()
         assert name == "[dash]"
         key_id = key_id.removeprefix("aws_access_key_id = ")
@@ -303,6 +368,14 @@ class TestKeys:
             f"aws_secret_access_key = {new['secret']}",
         ]
         assert self.states(call)[old["id"]] == "disabled"
+
+    def test_a_new_key_comes_with_region_and_endpoint_of_the_profile(self, home: Home, call: Call) -> None:
+        home.data.mkdir(mode=0o700)
+        profile.write(home.data, KEY, "secret", "eu-west-1", "https://h:8780", ca_bundle="/my ca.pem")
+        assert call("keys", "create").err.splitlines()[-1] == (
+            "flowglass: clients need Region and endpoint too: AWS_DEFAULT_REGION=eu-west-1 "
+            "AWS_ENDPOINT_URL_EC2=https://h:8780 AWS_ENDPOINT_URL_STS=https://h:8780 AWS_CA_BUNDLE='/my ca.pem'"
+        )
 
     def test_the_last_administrator_stays_unless_forced(self, call: Call) -> None:
         key_id = call("keys", "create", "--json").json()["id"]
@@ -333,6 +406,16 @@ class TestKeys:
         (home.data / "state.db").write_text("no database " * 100)
         ran = call("keys", "list")
         assert (ran.code, ran.out, ran.err.count("\n")) == (40, "", 1)
+
+    def test_they_do_not_begin_a_state_where_the_server_has_another(self, home: Home, call: Call) -> None:
+        home.data.mkdir(mode=0o700)
+        elsewhere = {"FLOWGLASS_SERVER_STATE": "postgresql://u:hidden@h/d"}
+        note_place(load_config(home.data, environ=elsewhere))
+        for command in (["create"], ["token"], ["list"], ["disable", KEY], ["rotate", KEY]):
+            ran = call("keys", *command)
+            assert (ran.code, ran.out, ran.err.count("\n")) == (40, "", 1)
+            assert "keeps its state at postgresql://u@h/d: set FLOWGLASS_SERVER_STATE or [server] state" in ran.err
+        assert [path.name for path in home.data.iterdir()] == ["state-elsewhere"]
 
 
 class TestBuckets:

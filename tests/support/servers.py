@@ -255,10 +255,11 @@ def lines(path: Path) -> list[str]:
 
 
 def wait_for_captures(running: Running, name: str, *, count: int = 1) -> dict[str, Any]:
-    """The event of a capture's end, once so many of that name were recorded."""
+    """The event of a capture's end, once so many of that name were recorded, or known already."""
 
     def ended() -> list[dict[str, Any]]:
-        found = [event for event in running.events("capture_recorded") if event["file"] == name]
+        ends = ("capture_recorded", "capture_known")
+        found = [event for event in running.events() if event.get("event") in ends and event["file"] == name]
         return found if len(found) >= count else []
 
     return dict(wait_for(f"the end of {name}", ended)[-1])

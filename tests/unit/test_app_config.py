@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from flowglass.app.config import NAMED, SECTIONS, Config, keys, load_config, missing_files, shown, variables
+from flowglass.app.config import NAMED, SECTIONS, Config, all_faults, keys, load_config, shown, variables
 from flowglass.app.config.lines import lines
 from flowglass.fields.errors import ConfigError
 
@@ -38,6 +38,8 @@ OTHER: Final[dict[str, Any]] = {
     "log.format": "json",
 }
 """A right value of every key that is not its default."""
+
+REGION: Final = "must be lower-case letters, digits and single hyphens, as eu-west-1"
 
 
 def load(folder: Path, text: str = "", /, flags: Mapping[str, object] | None = None, **environ: str) -> Config:
@@ -160,23 +162,23 @@ endpoint = "s3.example"
             "FLOWGLASS_SEVER_LISTEN": "127.0.0.1:1",
         }
         assert faults(tmp_path, text, {"capture.max_flows": 0}, **environ) == [
-            "config.toml:3: [server] listen = '8780': is HOST:PORT, as 127.0.0.1:8780 or [::1]:8780",
+            "config.toml:3: [server] listen = '8780': must be HOST:PORT, as 127.0.0.1:8780 or [::1]:8780",
             "config.toml:4: [server] lisen: no such key, did you mean listen?",
-            "config.toml:5: [server] state: is sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE",
-            "config.toml:6: [server] account = 123456789012: is text",
-            "config.toml:7: [server] region = 'eu_1': is lower-case letters, digits and single hyphens, as eu-west-1",
-            "config.toml:9: [agent] poll_s = 0: is 1 to 3600",
-            "config.toml:10: [agent] token: is text",
-            "config.toml:12: [destinations] allow = ['local', 3]: is a list of texts",
+            "config.toml:5: [server] state: must be sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE",
+            "config.toml:6: [server] account = 123456789012: must be text",
+            f"config.toml:7: [server] region = 'eu_1': {REGION}",
+            "config.toml:9: [agent] poll_s = 0: must be 1 to 3600",
+            "config.toml:10: [agent] token: must be text",
+            "config.toml:12: [destinations] allow = ['local', 3]: must be a list of texts",
             "config.toml:16: [sever]: no such section, did you mean server?",
             "config.toml:17: [buckets.Foo_]: is no bucket's name: 3 to 63 lower-case letters, digits, . and -",
-            "config.toml:19: [buckets.foo-bar] endpoint = 's3.example': is a URL, as https://s3.example:9000",
+            "config.toml:19: [buckets.foo-bar] endpoint = 's3.example': must be a URL, as https://s3.example:9000",
             "environment FLOWGLASS_AGENT_POL_S: no such key, did you mean FLOWGLASS_AGENT_POLL_S?",
             "environment FLOWGLASS_BUCKETS_FOO: buckets are configured in the file: [buckets.NAME]",
-            "environment FLOWGLASS_CAPTURE_ASSUME_ACCEPT: [capture] assume_accept = 'yes': is true or false",
-            "environment FLOWGLASS_LOG_LEVEL: [log] level = 'loud': is one of debug, info, warning, error",
+            "environment FLOWGLASS_CAPTURE_ASSUME_ACCEPT: [capture] assume_accept = 'yes': must be true or false",
+            "environment FLOWGLASS_LOG_LEVEL: [log] level = 'loud': must be one of debug, info, warning, error",
             "environment FLOWGLASS_SEVER_LISTEN: no such key, did you mean FLOWGLASS_SERVER_LISTEN?",
-            "flag: [capture] max_flows = 0: is 1 to 1000000000",
+            "flag: [capture] max_flows = 0: must be 1 to 1000000000",
         ]
 
     @pytest.mark.parametrize(
@@ -187,10 +189,10 @@ endpoint = "s3.example"
             ("server = 3", "1: server: is a section; write [server] on a line of its own"),
             ("[[server]]", "1: server: is a section; write [server] on a line of its own"),
             ("[buckets]\nfoo = 1", "2: [buckets] foo: is a section; write [buckets.foo]"),
-            ("[server.listen]\na = 1", "1: [server] listen = {'a': 1}: is text"),
-            ("[log]\nlevel = true", "2: [log] level = True: is text"),
-            ("[agent]\npoll_s = true", "2: [agent] poll_s = True: is a whole number"),
-            ("[agent]\npoll_s = 5.0", "2: [agent] poll_s = 5.0: is a whole number"),
+            ("[server.listen]\na = 1", "1: [server] listen = {'a': 1}: must be text"),
+            ("[log]\nlevel = true", "2: [log] level = True: must be text"),
+            ("[agent]\npoll_s = true", "2: [agent] poll_s = True: must be a whole number"),
+            ("[agent]\npoll_s = 5.0", "2: [agent] poll_s = 5.0: must be a whole number"),
             ('[agent]\nname = "a\\u0000"', "2: [agent] name = 'a\\x00': has a control character; write it on one line"),
             ("x = " + "[" * 5000, "nested too deeply; is it the right file?"),
         ],
@@ -246,7 +248,7 @@ endpoint = "s3.example"
     )
     def test_what_is_no_address_to_listen_at(self, tmp_path: Path, listen: str) -> None:
         (fault,) = faults(tmp_path, FLOWGLASS_SERVER_LISTEN=listen)
-        assert fault.endswith("is HOST:PORT, as 127.0.0.1:8780 or [::1]:8780")
+        assert fault.endswith("must be HOST:PORT, as 127.0.0.1:8780 or [::1]:8780")
 
     @pytest.mark.parametrize(
         ("listen", "host", "port"),
@@ -275,14 +277,19 @@ endpoint = "s3.example"
     def test_what_is_one_of_a_server(self, tmp_path: Path, url: str) -> None:
         assert load(tmp_path, FLOWGLASS_AGENT_SERVER=url).agent.server == url
 
-    def test_files_that_are_named_and_not_there_are_told(self, tmp_path: Path) -> None:
+    def test_files_that_are_named_and_not_there_are_told_with_all_other_faults(self, tmp_path: Path) -> None:
         (tmp_path / "k.pem").touch()
-        text = '[server]\ntls_certificate = "c.pem"\ntls_key = "k.pem"\n[capture]\nwatch = "not yet"'
-        (fault,) = missing_files(load(tmp_path, text))
-        assert fault == (
-            f"{tmp_path}/config.toml:2: [server] tls_certificate = '{tmp_path}/c.pem': No such file or directory; "
-            "check the path"
-        )
+        text = '[server]\ntls_certificate = "c.pem"\ntls_key = "k.pem"\n[capture]\nwatch = "not yet"\nmax_flows = 0'
+        (tmp_path / "config.toml").write_text(text)
+        missing = "No such file or directory; check the path"
+        assert all_faults(tmp_path, environ={"FLOWGLASS_AGENT_INVENTORY": "/no.yaml"}) == [
+            f"{tmp_path}/config.toml:6: [capture] max_flows = 0: must be 1 to 1000000000",
+            f"{tmp_path}/config.toml:2: [server] tls_certificate = '{tmp_path}/c.pem': {missing}",
+            f"environment FLOWGLASS_AGENT_INVENTORY: [agent] inventory = '/no.yaml': {missing}",
+        ]
+
+    def test_a_configuration_that_is_right_has_no_fault(self, tmp_path: Path) -> None:
+        assert all_faults(tmp_path, environ={"FLOWGLASS_AGENT_INVENTORY": __file__}) == []
 
 
 class TestSecrets:

@@ -278,13 +278,16 @@ def test_every_unknown_field_is_named_with_its_nearest_match(empty: Api) -> None
         ({"LogFormat": "${start} ${end} ${start}"}, "${start} is there twice"),
         ({"LogFormat": "${tgw-id}"}, "only flow logs of transit gateways have: ${tgw-id}"),
         ({"LogFormat": "${version} " * 1000}, "at most 8192"),
-        ({"LogFormat": "${instance-tag}"}, "needs a tag key of resource type instance"),
+        (
+            {"LogFormat": "${instance-tag}"},
+            "needs a tag key of resource type instance; name it in TagFieldSpecifications",
+        ),
         (
             {
                 "LogFormat": "${instance-tag} ${instance-tag-2}",
                 "TagFieldSpecifications": [{"ResourceType": "instance", "TagKeys": ["Name"]}],
             },
-            "needs a second tag key",
+            "needs a second tag key of resource type instance; name it in TagFieldSpecifications",
         ),
         (
             {"TagFieldSpecifications": [{"ResourceType": "instance", "TagKeys": ["Name"]}]},

@@ -161,6 +161,11 @@ def test_faults_of_the_parameters_are_told_together(here: World) -> None:
     ("integration", "kind", "text"),
     [
         (_athena(end=None), MissingParameter, "none needs PartitionEndDate"),
+        (
+            _athena(start=None, end=None),
+            MissingParameter,
+            "^PartitionLoadFrequency none needs PartitionStartDate and PartitionEndDate: [^:]*$",
+        ),
         (_athena(end=dt.datetime(2026, 5, 29, tzinfo=dt.UTC)), InvalidParameterValue, "is not in the past"),
         (_athena(start=END, end=START), InvalidParameterValue, "PartitionEndDate 2021-07-01.* is before"),
         (_athena("daily", END, START), InvalidParameterValue, "is before PartitionStartDate"),

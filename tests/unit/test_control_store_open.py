@@ -64,7 +64,13 @@ def test_a_wrong_url_is_refused_with_the_forms_and_without_the_password(url: str
 def test_a_server_that_is_not_there_is_named_without_the_password() -> None:
     message = refusal("postgres://me:s3cret@127.0.0.1:1/db?sslpassword=s3cret")
     assert message.startswith("the state at postgresql://me@127.0.0.1:1/db: connection failed")
+    assert message.endswith("; check host, port, database, user and password of [server] state")
     assert "s3cret" not in message
+
+
+def test_a_database_that_is_not_there_says_what_to_check(postgresql: PostgreSQL) -> None:
+    message = refusal(postgresql.url("no_such_database"))
+    assert 'database "no_such_database" does not exist; check host, port, database, user and password' in message
 
 
 def test_an_option_that_postgresql_does_not_have_is_refused(postgresql: PostgreSQL) -> None:

@@ -48,6 +48,11 @@ def find() -> str | None:
     return shutil.which("aws", path=f"{FOLDER}{os.pathsep}{os.environ.get('PATH', os.defpath)}")
 
 
+def beside() -> bool:
+    """Whether the AWS CLI is installed beside this program."""
+    return shutil.which("aws", path=str(FOLDER)) is not None
+
+
 def version(program: str) -> tuple[int, int, int] | None:
     """What `aws --version` says; None where it says nothing of that form within ten seconds."""
     try:

@@ -104,11 +104,15 @@ def needed_profile(data_dir: Path) -> Profile:
 
 def variables(data_dir: Path, found: Profile) -> dict[str, str]:
     """What to set for AWS's programs; what to unset is UNSET."""
-    own_ca = {"AWS_CA_BUNDLE": found.ca_bundle} if found.ca_bundle else {}
     return {
         "AWS_CONFIG_FILE": str(config_file(data_dir)),
         "AWS_SHARED_CREDENTIALS_FILE": str(credentials_file(data_dir)),
         "AWS_PROFILE": NAME,
-        **{f"AWS_ENDPOINT_URL_{service.upper()}": found.url for service in SERVICES},
-        **own_ca,
+        **reach(found),
     }
+
+
+def reach(found: Profile) -> dict[str, str]:
+    """The variables that point a client of any key at the server; the Region is not among them."""
+    own_ca = {"AWS_CA_BUNDLE": found.ca_bundle} if found.ca_bundle else {}
+    return {f"AWS_ENDPOINT_URL_{service.upper()}": found.url for service in SERVICES} | own_ca

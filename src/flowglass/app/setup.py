@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from flowglass.app import profile
+from flowglass.app import profile, state
 from flowglass.app.config import Config
 from flowglass.control import Role, Store, keys
 from flowglass.deliver import LocalStore
@@ -24,8 +24,10 @@ _EVERY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104, refused without a name
 
 
 def open_store(config: Config) -> Store:
-    """The state, its tables up to date. Raises StateError."""
-    return Store.open(config.state_url)
+    """The state, its tables up to date; DATA says where it is from then on. Raises as `open_state`, `note_place`."""
+    store = state.open_state(config)
+    state.note_place(config)
+    return store
 
 
 def server_url(config: Config, port: int) -> str:

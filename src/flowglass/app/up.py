@@ -156,8 +156,7 @@ class Supervisor:
 
 
 def prepare(config: Config) -> str | None:
-    """Everything before the parts start: state, first bucket, and the agent's token if it is not enrolled."""
-    setup.first_bucket(config.data_dir)
+    """Everything before the parts start: the state, and the agent's token if it is not enrolled."""
     store = setup.open_store(config)
     try:
         identity = read_identity(config.data_dir)

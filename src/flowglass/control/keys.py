@@ -101,7 +101,7 @@ def create(store: Store, role: Role, *, name: str, account: str | None, now_ms: 
     if not _NAME.fullmatch(name):
         raise OptionError(f"--name {name!r}: is 1 to 64 letters, digits or any of _+=,.@-")
     if account is not None and not _ACCOUNT.fullmatch(account):
-        raise OptionError(f"--account {account!r}: is 12 digits")
+        raise OptionError(f"--account {account!r}: must be 12 digits")
     key = new_key(role, name=name, account=account, agent=None, now_ms=now_ms, randomness=randomness)
     store.write(lambda connection: rows.insert(connection, key))
     return key

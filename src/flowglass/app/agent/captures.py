@@ -18,6 +18,8 @@ from flowglass.fields.errors import DestinationUnwritable
 
 DONE: Final = "done"
 FAILED: Final = "failed"
+EMPTY_S: Final = 60.0
+"""A file that has had nothing in it for so long is told of."""
 QUIET_S: Final = 5.0
 """How long a file must stay as it is where the system cannot tell whether somebody writes to it."""
 _LONGEST_NAME: Final = 255
@@ -26,10 +28,14 @@ _UNFINISHED: Final = (".part", ".partial", ".tmp", ".crdownload", ".filepart")
 
 
 class CaptureFolder:
-    """Captures in `root`, which is made if it is not there. Raises DestinationUnwritable."""
+    """Captures in `root`, which is made if it is not there. `ignored`: name and reason of what is not taken, told once.
+
+    Raises DestinationUnwritable.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.ignored: dict[str, str] = {}
         self._refused: dict[Path, tuple[int, int]] = {}
         try:
             for folder in (root, root / DONE, root / FAILED):
@@ -47,9 +53,17 @@ class CaptureFolder:
                 state = path.stat()
             except OSError:
                 continue  # gone again
+            self._look(path, state)
             if stat.S_ISREG(state.st_mode) and self._refused.get(path) != _mark(state) and _complete(path, state):
                 found.append((state.st_mtime_ns, path))
         return [path for _, path in sorted(found)]
+
+    def _look(self, path: Path, state: os.stat_result) -> None:
+        """Note what a person may take for a capture that is waiting."""
+        if stat.S_ISDIR(state.st_mode) and path.name not in (DONE, FAILED):
+            self.ignored[path.name] = "a folder: captures are taken from the watched folder itself"
+        elif not state.st_size and stat.S_ISREG(state.st_mode) and time.time() - state.st_mtime >= EMPTY_S:
+            self.ignored[path.name] = "an empty file: it is taken once something was written into it"
 
     def done(self, path: Path, digest: str) -> Path:
         """Move a recorded file aside; return where it is."""

@@ -91,6 +91,8 @@ class Client:
             raise _refused(error) from None
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
+            if isinstance(reason, ssl.SSLCertVerificationError):
+                reason = f"{reason}; name the certificate to trust in [agent] tls_ca"
             raise ServerUnreachable(f"{self._base}: {reason}") from None
 
 

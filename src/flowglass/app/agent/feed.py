@@ -23,7 +23,10 @@ _RELIST_S: Final = 60
 
 
 class InventoryFeed:
-    """The inventory of `file` ("" for none). `told`: takes a fault of the file."""
+    """The inventory of `file`; "" for none, which is not an empty one: the server keeps what it was told before.
+
+    `told`: takes a fault of the file.
+    """
 
     def __init__(self, file: str, told: Callable[[str], None]) -> None:
         self.snapshot: Snapshot | None = None
@@ -62,7 +65,7 @@ class InventoryFeed:
 
     def send(self, client: Client) -> None:
         """Tell the server what it does not know yet. Raises ServerUnreachable or ServerRefused."""
-        if self._sent is not None and self._sent[0] == self._digest:
+        if not self._file or (self._sent is not None and self._sent[0] == self._digest):
             return
         now, resources = self._digest, self._resources
         if self._sent is None:

@@ -65,7 +65,7 @@ def enrol(data: Path, server: str, token: str, name: str, *, ca_file: str = "") 
         answer = client.call("register", {"name": name, "version": __version__})
         identity = Identity(answer["agent"], server, answer["key_id"], answer["secret"])
     except ServerRefused as refused:
-        raise OptionError(f"{server} does not take the token ({refused}); make one: flowglass keys token") from None
+        raise OptionError(f"{server} does not take the token: {refused}; `flowglass keys token` makes one") from None
     except KeyError:
         raise ServerUnreachable(f"{server}: the answer is not of this protocol") from None
     write_private(data / FILE, json.dumps(asdict(identity), indent=2).encode())

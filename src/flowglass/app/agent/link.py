@@ -7,7 +7,7 @@ pauses between attempts grow.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,15 +23,29 @@ from flowglass.fields.contracts import FlowLog
 from flowglass.fields.errors import OptionError
 
 LONGEST_PAUSE_S: Final = 60.0
+_REMEDIES: Final = {
+    "AuthFailure": " To enrol again: remove agent.json from the data folder and give a new token, which `flowglass "
+    "keys token` prints on the server."
+}
+"""What a person can do where the server refuses, by the fault's code."""
 
 
 class ServerLink:
     """`flow_logs`: what the server said last, also before a restart; `away`: it did not answer lately.
 
+    `welcome`: is told of each flow log when the agent learns of it, once.
     Raises OptionError where no server is named.
     """
 
-    def __init__(self, config: Config, data: Path, log: BoundLogger, feed: InventoryFeed, journal: Journal) -> None:
+    def __init__(
+        self,
+        config: Config,
+        data: Path,
+        log: BoundLogger,
+        feed: InventoryFeed,
+        journal: Journal,
+        welcome: Callable[[FlowLog], None],
+    ) -> None:
         if not config.agent.server:
             raise OptionError("[agent] server: name the server's address, like https://flowglass.example:8780")
         self.flow_logs: list[FlowLog] = []
@@ -41,11 +55,12 @@ class ServerLink:
         self._log = log
         self._feed = feed
         self._journal = journal
+        self._welcome = welcome
         self._client: Client | None = None
         self._due = 0.0
         self._pause_s = 0.0
         self._revision: str | None = None
-        self._take(known.kept(data))
+        self.flow_logs = self._readable(known.kept(data))
 
     def soon(self) -> None:
         """There is something to tell: do not wait for the next turn, unless the server is away."""
@@ -64,9 +79,11 @@ class ServerLink:
             self._feed.send(client)
             self._fetch(client)
             self._report(client)
-        except (ServerUnreachable, ServerRefused) as error:
-            self._feed.forget()
-            self._absent(str(error))
+        except ServerUnreachable as error:
+            self._absent("server_away", str(error))
+            return
+        except ServerRefused as error:
+            self._absent("server_refuses", f"{error}{_REMEDIES.get(error.code, '')}")
             return
         if self.away:
             self._log.info("server_back", server=self._agent.server)
@@ -89,11 +106,10 @@ class ServerLink:
             self._client = Client(agent.server, identity.key, ca_file=agent.tls_ca)
         return self._client
 
-    def _absent(self, reason: str) -> None:
+    def _absent(self, event: str, reason: str) -> None:
+        self._feed.forget()
         if not self.away:
-            self._log.warning(
-                "server_away", server=self._agent.server, reason=reason, known_flow_logs=len(self.flow_logs)
-            )
+            self._log.error(event, server=self._agent.server, reason=reason, known_flow_logs=len(self.flow_logs))
         self.away = True
         self._pause_s = min(max(1.0, self._pause_s * 2), LONGEST_PAUSE_S)
         self._due = time.monotonic() + self._pause_s
@@ -103,21 +119,25 @@ class ServerLink:
         answer = client.call("flow-logs", {"revision": self._revision})
         rows = answer.get("flow_logs")
         if rows is not None:
-            known.keep(self._data, rows)
             self._take(rows)
+            known.keep(self._data, rows)
         self._revision = answer.get("revision")
 
     def _take(self, rows: Sequence[Mapping[str, Any]]) -> None:
         before = {flow_log.id for flow_log in self.flow_logs}
-        self.flow_logs = known.flow_logs(
-            rows, lambda name, why: self._log.error("flow_log_unreadable", flow_log=name, reason=why)
-        )
-        now = {flow_log.id for flow_log in self.flow_logs}
-        for name in sorted(now - before):
-            self._log.info("flow_log_added", flow_log=name)
-        for name in sorted(before - now):
+        self.flow_logs = self._readable(rows)
+        for flow_log in self.flow_logs:
+            if flow_log.id not in before:
+                self._log.info("flow_log_added", flow_log=flow_log.id)
+                self._welcome(flow_log)
+        for name in sorted(before - {flow_log.id for flow_log in self.flow_logs}):
             self._log.info("flow_log_removed", flow_log=name)
             self._journal.deliveries.pop(name, None)
+
+    def _readable(self, rows: Sequence[Mapping[str, Any]]) -> list[FlowLog]:
+        return known.flow_logs(
+            rows, lambda name, why: self._log.error("flow_log_unreadable", flow_log=name, reason=why)
+        )
 
     def _report(self, client: Client) -> None:
         """Tell how deliveries went, and the sums."""

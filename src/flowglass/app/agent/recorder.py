@@ -83,13 +83,18 @@ class GuardedBuilder:
 
 @dataclass(slots=True, kw_only=True)
 class Recorded:
-    """What one file gave. `frames`: packets read; `unowned`: flows of no interface; `damage`: what stands behind it
-    was not recorded.
+    """What one file gave. `frames`: packets read, `undecoded` of them in no flow; of the flows, `observed` by an
+    interface, `unowned` by none, `ambiguous` with addresses of several VPCs, `excluded` as AWS does; `damage`: what
+    stands behind it was not recorded.
     """
 
     frames: int = 0
+    undecoded: int = 0
     flows: int = 0
+    observed: int = 0
     unowned: int = 0
+    ambiguous: int = 0
+    excluded: int = 0
     records: int = 0
     unwanted: int = 0
     damage: list[CaptureDamaged] = field(default_factory=list)
@@ -134,10 +139,19 @@ def record_capture(
         result.unwanted += engine.pipeline.unwanted
         # The passes see the same packets: what they saw counts once.
         result.frames = engine.frames
-        result.flows = max(result.flows, engine.aggregator.flows_out)
-        result.unowned = max(result.unowned, engine.pipeline.counts.unowned)
+        _count_seen(result, engine)
         result.damage = source.faults
     return result
+
+
+def _count_seen(result: Recorded, engine: Engine) -> None:
+    counts = engine.pipeline.counts
+    result.undecoded = engine.frames - engine.aggregator.frames_out
+    result.flows = engine.aggregator.flows_out
+    result.observed = counts.observed
+    result.unowned = counts.unowned
+    result.ambiguous = counts.ambiguous
+    result.excluded = counts.excluded_flows
 
 
 def _run(engine: Engine, stop: Callable[[], bool]) -> None:

@@ -24,6 +24,8 @@ from flowglass.fields.errors import CaptureError, DestinationUnwritable
 from flowglass.inventory import Snapshot
 
 LONGEST_PAUSE_S: Final = 60.0
+_NO_INVENTORY: Final = "no inventory: start with --inventory FILE, or set [agent] inventory"
+_NO_FLOW_LOG: Final = "no flow log of this agent's inventory: create one for a VPC, subnet or interface that it has"
 _ACCESS, _UNKNOWN = "Access error", "Unknown error"  # AWS's texts of DeliverLogsErrorMessage
 
 
@@ -46,17 +48,22 @@ class CaptureWork:
         self._log = log
         self._stop = stop
         self._waiting: str | None = None
+        self._ignored: set[str] = set()
         self._retry: dict[str, tuple[float, float]] = {}
 
     def ready(self) -> list[Path]:
         """Captures that can be recorded now, the oldest first."""
         now = time.monotonic()
-        return [path for path in self._folder.complete() if self._retry.get(path.name, (0.0, 0.0))[0] <= now]
+        found = [path for path in self._folder.complete() if self._retry.get(path.name, (0.0, 0.0))[0] <= now]
+        for name in self._folder.ignored.keys() - self._ignored:
+            self._ignored.add(name)
+            self._log.warning("capture_ignored", file=name, reason=self._folder.ignored[name])
+        return found
 
     def record(self, path: Path, flow_logs: Sequence[FlowLog], snapshot: Snapshot | None) -> None:
         """Record one capture for the flow logs that do not have it yet; where none could want any, it waits."""
         if snapshot is None or not flow_logs:
-            self._wait("no inventory: set [agent] inventory" if snapshot is None else "no flow log yet: create one")
+            self._wait(_NO_INVENTORY if snapshot is None else _NO_FLOW_LOG)
             return
         self._waiting = None
         try:
@@ -67,8 +74,12 @@ class CaptureWork:
             return
         done = self._journal.captures.get(digest, [])
         wanted = [flow_log for flow_log in flow_logs if flow_log.id not in done]
+        if not wanted:
+            kept = self._folder.done(path, digest)
+            self._log.info("capture_known", file=path.name, reason="recorded already, for all", kept=str(kept))
+            return
         try:
-            recorded = self._recorded(path, wanted, snapshot) if wanted else Recorded()
+            recorded = self._recorded(path, wanted, snapshot)
         except Stopped:
             return
         except CaptureError as error:
@@ -80,7 +91,7 @@ class CaptureWork:
 
     def _recorded(self, path: Path, wanted: Sequence[FlowLog], snapshot: Snapshot) -> Recorded:
         if not jit.compiled_before("record"):
-            self._log.info("compiling", note="for this machine, once; about half a minute")
+            self._log.info("compiling", note="once for this data folder; about half a minute")
         recorded = record_capture(
             path,
             wanted,
@@ -109,6 +120,7 @@ class CaptureWork:
             self._later(path)
             return
         self._retry.pop(path.name, None)
+        self._warn(path, recorded)
         self._log.info(
             "capture_recorded",
             file=path.name,
@@ -117,6 +129,23 @@ class CaptureWork:
             objects=sum(len(builder.results) for builder in good),
             kept=str(self._folder.done(path, digest)),
         )
+
+    def _warn(self, path: Path, recorded: Recorded) -> None:
+        """A capture of nothing, or of nobody's traffic, looks like any other one but for this."""
+        if not recorded.frames:
+            self._log.warning("capture_without_packets", file=path.name)
+        elif not recorded.observed:
+            self._log.warning(
+                "capture_without_records",
+                file=path.name,
+                packets=recorded.frames,
+                not_decoded=recorded.undecoded,
+                flows=recorded.flows,
+                unowned_flows=recorded.unowned,
+                ambiguous_flows=recorded.ambiguous,
+                left_out_flows=recorded.excluded,
+                remedy="see that the inventory has the addresses, MACs or devices of this capture",
+            )
 
     def _delivery(self, builder: GuardedBuilder) -> None:
         failure = builder.failure

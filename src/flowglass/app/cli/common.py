@@ -30,7 +30,12 @@ InventoryFile = Annotated[
     str | None, typer.Option("--inventory", metavar="FILE", help="Inventory file: who owns which address.")
 ]
 Watch = Annotated[
-    str | None, typer.Option("--watch", metavar="DIR", help="Folder whose captures are recorded as they arrive.")
+    str | None,
+    typer.Option(
+        "--watch",
+        metavar="DIR",
+        help="Folder whose captures are recorded as they arrive. Without it: none, but DATA/captures with `up`.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -40,8 +45,19 @@ def configured(data_dir: str | None, config: str | None, flags: Mapping[str, obj
     from flowglass.app.config import load_config
     from flowglass.data_dir import data_dir as folder
 
-    file = Path(config) if config is not None else None
-    return load_config(folder(data_dir), config_file=file, environ=os.environ, flags=flags)
+    return load_config(folder(data_dir), config_file=_file(config), environ=os.environ, flags=flags)
+
+
+def configuration_faults(data_dir: str | None, config: str | None) -> list[str]:
+    """What is wrong with the configuration, files that are named and not there too, a line each."""
+    from flowglass.app.config import all_faults
+    from flowglass.data_dir import data_dir as folder
+
+    return all_faults(folder(data_dir), config_file=_file(config), environ=os.environ)
+
+
+def _file(config: str | None) -> Path | None:
+    return Path(config) if config is not None else None
 
 
 def now_ms() -> int:

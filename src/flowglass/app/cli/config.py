@@ -9,7 +9,7 @@ import json
 
 import typer
 
-from flowglass.app.cli.common import AsJson, ConfigFile, DataDir, configured, print_table
+from flowglass.app.cli.common import AsJson, ConfigFile, DataDir, configuration_faults, configured, print_table
 
 app = typer.Typer(
     help="Show the configuration with its origins, or check it.",
@@ -35,10 +35,8 @@ def show(config: ConfigFile = None, data_dir: DataDir = None, as_json: AsJson = 
 @app.command("check", epilog="Example: flowglass config check --config /etc/flowglass/config.toml")
 def check(config: ConfigFile = None, data_dir: DataDir = None) -> None:
     """Tell every fault, files that are named and not there too."""
-    from flowglass.app.config import missing_files
     from flowglass.fields.errors import ConfigError
 
-    made = configured(data_dir, config)
-    if faults := missing_files(made):
+    if faults := configuration_faults(data_dir, config):
         raise ConfigError("\n".join(faults))
     typer.echo("no fault found")

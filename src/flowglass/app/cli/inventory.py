@@ -54,6 +54,8 @@ def init(
     try:
         with Path(file).open("x", encoding="utf-8") as out:
             out.write(example())
+    except FileExistsError:
+        raise OptionError(f"{file}: exists already, and nothing was written; name another file") from None
     except OSError as error:
         raise OptionError(f"{file}: {error.strerror}; name a file that can be made anew") from None
     typer.echo(f"wrote {file}; next: flowglass inventory check {file}")

@@ -17,6 +17,7 @@ from flowglass.app.cli.common import AsJson, ConfigFile, DataDir, configured, no
 
 if TYPE_CHECKING:
     from flowglass.app.config import Config
+    from flowglass.app.profile import Profile
     from flowglass.control import KeyRow, Store
 
 app = typer.Typer(
@@ -37,14 +38,19 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Make a key and print it, with its secret, as a profile of an AWS credentials file."""
+    from flowglass.app import profile
     from flowglass.control import Role, keys
 
     role = Role.READ_ONLY if read_only else Role.ADMIN
-    with _state(configured(data_dir, config)) as store:
+    made = configured(data_dir, config)
+    found = profile.profile(made.data_dir)
+    with _state(made) as store:
         key = keys.create(
             store, role, name=name or role.value, account=account, now_ms=now_ms(), randomness=_randomness()
         )
     _print_secret(key, as_json=as_json)
+    if not as_json:
+        typer.echo(f"flowglass: clients need Region and endpoint too: {_reach(found)}", err=True)
 
 
 @app.command("token", epilog="Example: flowglass keys token --name rack-7")
@@ -122,12 +128,13 @@ def rotate(key_id: KeyId, config: ConfigFile = None, data_dir: DataDir = None, a
 @contextmanager
 def _state(config: Config) -> Iterator[Store]:
     """The state, open. Raises StateError where it cannot be reached."""
-    from flowglass.control import Store, StoreUnavailable
+    from flowglass.app.state import open_state
+    from flowglass.control import StoreUnavailable
     from flowglass.data_dir import make_data_dir
     from flowglass.fields.errors import StateError
 
     make_data_dir(config.data_dir)
-    store = Store.open(config.state_url)
+    store = open_state(config)
     try:
         yield store
     except StoreUnavailable as error:
@@ -163,6 +170,17 @@ def _key_state(key: KeyRow, at_ms: int) -> str:
     if key.used_ms is not None:
         return "used"
     return "expired" if key.expires_ms is not None and key.expires_ms <= at_ms else "enabled"
+
+
+def _reach(found: Profile | None) -> str:
+    """Variables with which a client finds the server, as words of a shell."""
+    import shlex
+
+    from flowglass.app import profile
+
+    at = found or profile.Profile(key_id="", region="REGION", url="URL")
+    known = {"AWS_DEFAULT_REGION": at.region, **profile.reach(at)}
+    return " ".join(f"{name}={shlex.quote(value)}" for name, value in known.items())
 
 
 def _print_secret(key: KeyRow, *, as_json: bool) -> None:

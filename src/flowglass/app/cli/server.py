@@ -8,8 +8,8 @@ from __future__ import annotations
 from flowglass.app.cli.common import ConfigFile, DataDir, Listen, configured
 
 EXAMPLES = (
-    "Examples: flowglass server · flowglass server --listen 0.0.0.0:8780 with [server] url, tls_certificate and "
-    "tls_key · FLOWGLASS_SERVER_STATE=postgresql://… flowglass server"
+    "Examples: flowglass server · flowglass server --config /etc/flowglass/config.toml · "
+    "FLOWGLASS_SERVER_STATE=postgresql://… flowglass server"
 )
 
 

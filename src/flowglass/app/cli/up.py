@@ -80,7 +80,7 @@ def _greet(settings: Config, supervisor: Supervisor) -> None:
         f"  objects   {data / 's3' / FIRST_BUCKET}/AWSLogs/…",
         f"  network   {settings.agent.inventory or 'no inventory: begin one with flowglass inventory init FILE'}",
         "in a second terminal:",
-        f'  eval "$({program} env{_chosen(data)})"',
+        f'  eval "$({program} env{data_dir_option(data)})"',
         "  aws ec2 describe-vpcs",
         "  aws ec2 create-flow-logs --resource-type VPC --resource-ids VPC-ID --traffic-type ALL \\",
         "      --max-aggregation-interval 60 --log-destination-type s3 \\",
@@ -89,10 +89,11 @@ def _greet(settings: Config, supervisor: Supervisor) -> None:
     typer.echo("\n".join(lines))
 
 
-def _chosen(data: Path) -> str:
-    """The option that names DATA, where it is not the one that commands find by themselves."""
+def data_dir_option(data: Path) -> str:
+    """The option that names DATA, where a terminal without FLOWGLASS_DATA_DIR would find another one."""
+    import os
     import shlex
 
-    from flowglass.data_dir import data_dir
+    from flowglass.data_dir import VARIABLE, data_dir
 
-    return "" if data_dir() == data else f" --data-dir {shlex.quote(str(data))}"
+    return "" if not os.environ.get(VARIABLE) and data_dir() == data else f" --data-dir {shlex.quote(str(data))}"

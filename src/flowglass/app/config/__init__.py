@@ -46,14 +46,7 @@ def load_config(
 
     `flags`: by `section.key`, None where not given. Raises ConfigError with every fault.
     """
-    read = [
-        sources.from_file(config_file or data_dir / FILE, required=config_file is not None),
-        sources.from_environment(environ),
-        sources.from_flags(flags or {}),
-    ]
-    given = {path: value for source in read for path, value in source.values.items()}
-    faults = [fault for source in read for fault in source.faults]
-    faults += _together(given)
+    given, faults = _read(data_dir, config_file, environ, flags)
     if faults:
         raise ConfigError("\n".join(faults))
     paths = [(section, key) for section in SECTIONS if section != NAMED for key in keys(section)]
@@ -66,6 +59,31 @@ def load_config(
         buckets=buckets,
         origins={".".join(path): origin for path, origin in origins.items()},
     )
+
+
+def all_faults(
+    data_dir: Path,
+    *,
+    config_file: Path | None = None,
+    environ: Mapping[str, str],
+    flags: Mapping[str, object] | None = None,
+) -> list[str]:
+    """Every fault that `load_config` would raise, and files that are named and cannot be read, a line each."""
+    given, faults = _read(data_dir, config_file, environ, flags)
+    return [*faults, *_missing_files(given)]
+
+
+def _read(
+    data_dir: Path, config_file: Path | None, environ: Mapping[str, str], flags: Mapping[str, object] | None
+) -> tuple[dict[KeyPath, Given], list[str]]:
+    """What every source gives, the stronger one winning, and every fault."""
+    read = [
+        sources.from_file(config_file or data_dir / FILE, required=config_file is not None),
+        sources.from_environment(environ),
+        sources.from_flags(flags or {}),
+    ]
+    given = {path: value for source in read for path, value in source.values.items()}
+    return given, [*(fault for source in read for fault in source.faults), *_together(given)]
 
 
 def _made(at: KeyPath, given: Mapping[KeyPath, Given]) -> Any:
@@ -89,20 +107,17 @@ def _together(given: Mapping[KeyPath, Given]) -> Iterator[str]:
         )
 
 
-def missing_files(config: Config) -> list[str]:
-    """Files that the configuration names and that cannot be read, a line each; what is to be made is not among them."""
-    found = []
-    for name, origin in config.origins.items():
-        section, _, key = name.partition(".")
-        if section == NAMED or keys(section)[key][1].kind is not Kind.PATH or (section, key) == ("capture", "watch"):
+def _missing_files(given: Mapping[KeyPath, Given]) -> Iterator[str]:
+    """Files that are named and cannot be read; what is to be made is not among them."""
+    for path, value in given.items():
+        section, key = path[0], path[-1]
+        if keys(section)[key][1].kind is not Kind.PATH or (section, key) == ("capture", "watch"):
             continue
-        value = getattr(getattr(config, section), key)
         try:
-            if value:
-                Path(value).open("rb").close()
+            if value.value:
+                Path(value.value).open("rb").close()
         except OSError as error:
-            found.append(f"{origin}: [{section}] {key} = {value!r}: {error.strerror}; check the path")
-    return found
+            yield f"{value.origin}: [{section}] {key} = {value.value!r}: {error.strerror}; check the path"
 
 
 def shown(config: Config) -> Iterator[tuple[str, str, Any, str]]:
@@ -139,9 +154,9 @@ __all__ = [
     "Log",
     "Server",
     "Setting",
+    "all_faults",
     "keys",
     "load_config",
-    "missing_files",
     "shown",
     "variables",
 ]

@@ -106,7 +106,11 @@ class Agent:
 class Capture:
     """What is recorded."""
 
-    watch: str = setting("", "Folder whose captures are recorded as they arrive.", kind=Kind.PATH)
+    watch: str = setting(
+        "",
+        "Folder whose captures are recorded as they arrive. Empty: none, but DATA/captures with `flowglass up`.",
+        kind=Kind.PATH,
+    )
     assume_accept: bool = setting(default=False, doc="Record ACCEPT where nothing judged, and say so.")
     max_flows: int = setting(10_000_000, "Flows held in memory at once.", rules.number(1, 1_000_000_000))
 
@@ -127,7 +131,10 @@ class Bucket:
     """A bucket of a real S3 service, by its name."""
 
     endpoint: str = setting(
-        "", "URL of the S3 service that has the bucket. Empty: the local store.", rules.optional(rules.endpoint)
+        "",
+        "URL of the S3 service that has the bucket. This version serves none yet: a flow log to a bucket with an "
+        "endpoint is refused with a message that says so. Empty: the local store.",
+        rules.optional(rules.endpoint),
     )
 
 
@@ -135,14 +142,24 @@ class Bucket:
 class CloudWatchLogs:
     """A real CloudWatch Logs service."""
 
-    endpoint: str = setting("", "URL of the service. Empty: the local store.", rules.optional(rules.endpoint))
+    endpoint: str = setting(
+        "",
+        "URL of the service. This version serves none yet: where one is set, a flow log to CloudWatch Logs is refused "
+        "with a message that says so. Empty: the local store.",
+        rules.optional(rules.endpoint),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Firehose:
     """A real Firehose service."""
 
-    endpoint: str = setting("", "URL of the service. Empty: the local store.", rules.optional(rules.endpoint))
+    endpoint: str = setting(
+        "",
+        "URL of the service. This version serves none yet: where one is set, a flow log to Firehose is refused "
+        "with a message that says so. Empty: the local store.",
+        rules.optional(rules.endpoint),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,12 +31,12 @@ def anything(_value: Any) -> str:
 
 def number(least: int, most: int) -> Check:
     """A whole number from `least` to `most`."""
-    return lambda value: "" if least <= value <= most else f"is {least} to {most}"
+    return lambda value: "" if least <= value <= most else f"must be {least} to {most}"
 
 
 def one_of(*choices: str) -> Check:
     """One of some words."""
-    return lambda value: "" if value in choices else f"is one of {', '.join(choices)}"
+    return lambda value: "" if value in choices else f"must be one of {', '.join(choices)}"
 
 
 def optional(check: Check) -> Check:
@@ -51,12 +51,12 @@ def plain(value: str) -> str:
 
 def account(value: str) -> str:
     """An account as AWS writes it."""
-    return "" if _ACCOUNT.fullmatch(value) else "is 12 digits, in quotes"
+    return "" if _ACCOUNT.fullmatch(value) else "must be 12 digits, in quotes"
 
 
 def region(value: str) -> str:
     """The name of a Region."""
-    return "" if _REGION.fullmatch(value) else "is lower-case letters, digits and single hyphens, as eu-west-1"
+    return "" if _REGION.fullmatch(value) else "must be lower-case letters, digits and single hyphens, as eu-west-1"
 
 
 def bucket(value: str) -> str:
@@ -81,7 +81,7 @@ def listen(value: str) -> str:
     try:
         split_listen(value)
     except ValueError:
-        return "is HOST:PORT, as 127.0.0.1:8780 or [::1]:8780"
+        return "must be HOST:PORT, as 127.0.0.1:8780 or [::1]:8780"
     return ""
 
 
@@ -97,16 +97,16 @@ def server_url(value: str) -> str:
     """A URL of a server of ours: without TLS only on this machine."""
     url = _split(value)
     if url is None or url.scheme not in ("http", "https") or url.path not in ("", "/") or url.query:
-        return "is a URL without a path, as https://flowglass.example:8780"
+        return "must be a URL without a path, as https://flowglass.example:8780"
     if url.scheme == "http" and not is_loopback(url.hostname or ""):
-        return "begins with https:// for any other host than this one"
+        return "must begin with https:// for any other host than this one"
     return ""
 
 
 def endpoint(value: str) -> str:
     """A URL of a service."""
     url = _split(value)
-    return "" if url is not None and url.scheme in ("http", "https") else "is a URL, as https://s3.example:9000"
+    return "" if url is not None and url.scheme in ("http", "https") else "must be a URL, as https://s3.example:9000"
 
 
 def _split(value: str) -> SplitResult | None:
@@ -123,7 +123,7 @@ def state(value: str) -> str:
     """The URL of a database; whether it answers is found when it is opened."""
     scheme, separator, rest = value.partition("://")
     known = scheme in STATES and separator and rest
-    return "" if known else "is sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE"
+    return "" if known else "must be sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE"
 
 
 def without_password(value: str) -> str:

@@ -68,7 +68,7 @@ def _fault(default: Any, known: Setting, value: Any) -> str:
     of_type = isinstance(value, list | tuple) if isinstance(default, tuple) else type(value) is type(default)
     texts = value if isinstance(default, tuple) and of_type else [value] if isinstance(default, str) else []
     if not of_type or not all(isinstance(text, str) for text in texts):
-        return f"is {_NAMED_BY[type(default)]}"
+        return f"must be {_NAMED_BY[type(default)]}"
     return next(filter(None, map(rules.plain, texts)), "") or known.check(value)
 
 

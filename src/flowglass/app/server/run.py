@@ -17,8 +17,9 @@ from typing import Any, Final
 import uvicorn
 from structlog.stdlib import BoundLogger
 
-from flowglass.app import log, setup
+from flowglass.app import log, profile, setup
 from flowglass.app.config import Config
+from flowglass.app.config.rules import without_password
 from flowglass.app.server.http import Application
 from flowglass.app.server.protocol import SPARE_CONNECTIONS, BoundedProtocol
 from flowglass.control import AuditLog, Service, Services, Store, StoreUnavailable, known_places
@@ -43,6 +44,7 @@ def serve(config: Config, *, listening: socket.socket | None = None) -> None:
     """
     logger = log.logger("server")
     _check_tls(config)
+    setup.first_bucket(config.data_dir)
     store = setup.open_store(config)
     try:
         sock = listening or listen(config.server.host, config.server.port)
@@ -53,11 +55,9 @@ def serve(config: Config, *, listening: socket.socket | None = None) -> None:
             Services(store, destinations(config)),
             home_account=_HomeAccount(config, store),
             record=audit.write,
-            failed=lambda request_id, error: logger.error(
-                "request_failed", request_id=request_id, reason=str(error), exception=_traceback(error)
-            ),
+            failed=lambda request_id, error: _tell(logger, request_id, error),
         )
-        logger.info("server_started", url=url, state=(config.server.state and "configured") or "DATA/state.db")
+        logger.info("server_started", url=url, state=without_password(config.state_url))
         _run(config, Application(service, store.ready), sock)
         logger.info("server_stopped")
     finally:
@@ -66,10 +66,19 @@ def serve(config: Config, *, listening: socket.socket | None = None) -> None:
 
 def _write_profile(config: Config, store: Store, url: str, logger: BoundLogger) -> None:
     """Write the AWS profile; where nobody knows a Region yet, once more when the first agent's inventory names one."""
-    region = config.server.region or _first_region(store) or setup.inventory_place(config.agent.inventory)[1]
+    region = config.server.region or setup.inventory_place(config.agent.inventory)[1]
+    if region == setup.NO_REGION:
+        before = profile.profile(config.data_dir)
+        region = _first_region(store) or (before.region if before else region)
     setup.write_profile(config, store, url, region)
     if region == setup.NO_REGION and not config.server.region:
         threading.Thread(target=_await_region, args=(config, store, url, logger), daemon=True).start()
+
+
+def _tell(logger: BoundLogger, request_id: str, error: BaseException) -> None:
+    """One line where the state is away, which says all; the traceback of anything else."""
+    more = {} if isinstance(error, StoreUnavailable) else {"exception": _traceback(error)}
+    logger.error("request_failed", request_id=request_id, reason=str(error), **more)
 
 
 def _await_region(config: Config, store: Store, url: str, logger: BoundLogger) -> None:

@@ -23,6 +23,7 @@ MAX_TAG_KEYS: Final = 2
 MAX_TAG_KEY: Final = 128
 
 _SHAPE: Final = re.compile(r"\$\{[^ {}]+\}(?: \$\{[^ {}]+\})*")
+_NAME: Final = re.compile(r"[^ ${}]+")
 _ELSEWHERE: Final = {field.name for field in TRANSIT_GATEWAY_FIELDS} - FIELDS.keys()
 
 TagFields = Mapping[str, Sequence[str]]
@@ -79,7 +80,8 @@ def format_faults(text: str | None, tag_fields: TagFields) -> Iterator[ApiFault]
     try:
         columns = LogFormat.parse(written, tag_fields).columns
     except LogFormatError as error:
-        yield InvalidParameter(_text(written, str(error).removeprefix("log format: ")))
+        where = "; name it in TagFieldSpecifications" if _lacks_tag_keys(written, tag_fields) else ""
+        yield InvalidParameter(_text(written, str(error).removeprefix("log format: ") + where))
         return
     shown = {column.field.tag_of for column in columns}
     yield from (
@@ -92,10 +94,16 @@ def format_faults(text: str | None, tag_fields: TagFields) -> Iterator[ApiFault]
     )
 
 
+def _lacks_tag_keys(written: str, tag_fields: TagFields) -> bool:
+    """Whether a tag field is there for which no key is given."""
+    fields = [FIELDS[name] for name in _NAME.findall(written) if name in FIELDS]
+    return any(field.tag_of and field.tag_position >= len(tag_fields.get(field.tag_of, ())) for field in fields)
+
+
 def _text(written: str, fault: str) -> str:
     if not _SHAPE.fullmatch(written):
         return f"1 validation error detected: Value '{written}' at 'logFormat' has an invalid format: {fault}"
-    elsewhere = [name for name in re.findall(r"[^ ${}]+", written) if name in _ELSEWHERE]
+    elsewhere = [name for name in _NAME.findall(written) if name in _ELSEWHERE]
     if elsewhere:
         listed = ", ".join(f"${{{name}}}" for name in dict.fromkeys(elsewhere))
         return f"LogFormat has fields that only flow logs of transit gateways have: {listed}; {fault}"

@@ -87,10 +87,13 @@ def _date_faults(one: Mapping[str, Any], now_ms: int) -> Iterator[ApiFault]:
     start: datetime | None = one.get(_START)
     end: datetime | None = one.get(_END)
     if one[_FREQUENCY] == Frequency.NONE.value:
-        for parameter, value in ((_START, start), (_END, end)):
-            if value is None:
-                yield MissingParameter(f"{_FREQUENCY} none needs {parameter}: both dates say what the table has")
-            elif value.timestamp() * 1000 >= now_ms:
+        dates = {_START: start, _END: end}
+        if missing := [parameter for parameter, value in dates.items() if value is None]:
+            yield MissingParameter(
+                f"{_FREQUENCY} none needs {' and '.join(missing)}: both dates say what the table has"
+            )
+        for parameter, value in dates.items():
+            if value is not None and value.timestamp() * 1000 >= now_ms:
                 yield InvalidParameterValue(f"{parameter} {value.isoformat()} is not in the past")
     elif end is not None and start is None:
         yield InvalidParameterValue(f"{_END} needs {_START}: write both, or neither")

@@ -28,16 +28,22 @@ _FORMS: Final = (
     "write sqlite:////absolute/path/state.db or postgresql://USER:PASSWORD@HOST:PORT/DATABASE, "
     "with the special characters of the password percent-encoded"
 )
+_CHECK_POSTGRESQL: Final = "check host, port, database, user and password of [server] state"
 _HOST: Final = re.compile(r"[^@%\s]*")
 """What a host may be made of. An unencoded @ in a password makes its end look like a part of the host."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where the state is. `url`: with the driver used; `shown`: for people, without password and options."""
+    """Where the state is.
+
+    `url`: with the driver used; `shown`: for people, without password and options; `remedy`: what to check where it
+    cannot be reached.
+    """
 
     url: URL
     shown: str
+    remedy: str
 
 
 def read(text: str) -> Address:
@@ -58,9 +64,9 @@ def _sqlite(url: URL) -> Address:
     if url.host or not url.database or url.database == ":memory:" or url.query:
         raise StateError(f"the state's URL names no file, or more than a file: {_FORMS}")
     path = str(Path(url.database).absolute())
-    return Address(URL.create(SQLITE, database=path), path)
+    return Address(URL.create(SQLITE, database=path), path, "see that it is there, whole, and yours to write")
 
 
 def _postgresql(url: URL) -> Address:
     shown = URL.create("postgresql", url.username, None, url.host, url.port, url.database)
-    return Address(url.set(drivername=POSTGRESQL), shown.render_as_string())
+    return Address(url.set(drivername=POSTGRESQL), shown.render_as_string(), _CHECK_POSTGRESQL)

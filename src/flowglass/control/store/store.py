@@ -52,9 +52,12 @@ class Store:
         store = cls(opener(where), where.shown)
         try:
             store.write(migrate.to_head)
-        except (Conflict, StoreUnavailable) as error:
+        except Conflict as error:
             store.close()
-            raise StateError(f"{error}; see that it is there, whole, and yours to write") from error
+            raise StateError(f"{error}; another process holds it: try again when that is done") from error
+        except StoreUnavailable as error:
+            store.close()
+            raise StateError(f"{error}; {where.remedy}") from error
         except DBAPIError as error:
             store.close()
             raise StateError(f"the state at {where.shown} cannot be used: {first_line(error.orig)}") from error
