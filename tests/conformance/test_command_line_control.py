@@ -414,7 +414,7 @@ class TestKeys:
         for command in (["create"], ["token"], ["list"], ["disable", KEY], ["rotate", KEY]):
             ran = call("keys", *command)
             assert (ran.code, ran.out, ran.err.count("\n")) == (40, "", 1)
-            assert "keeps its state at postgresql://u@h/d: set FLOWGLASS_SERVER_STATE or [server] state" in ran.err
+            assert "keeps its state at postgresql://u:***@h/d: set FLOWGLASS_SERVER_STATE or [server] state" in ran.err
         assert [path.name for path in home.data.iterdir()] == ["state-elsewhere"]
 
 

@@ -40,7 +40,7 @@ def test_a_command_without_the_servers_configuration_is_refused_and_makes_nothin
     with pytest.raises(StateError) as caught:
         open_state(config(data))
     assert str(caught.value) == (
-        f"{data}: its server keeps its state at {state}: set FLOWGLASS_SERVER_STATE or [server] state to it, "
+        f"{data}: its server keeps its state at sqlite:///{state}: set FLOWGLASS_SERVER_STATE or [server] state to it, "
         f"or remove {data}/state-elsewhere to use {data}/state.db"
     )
     assert [path.name for path in data.iterdir()] == [ELSEWHERE]
@@ -71,7 +71,7 @@ def test_a_command_of_another_state_says_nothing_of_datas_servers(tmp_path: Path
 def test_the_note_is_private_and_has_no_password(tmp_path: Path) -> None:
     note_place(config(tmp_path, "postgresql://me:hidden@db.example:5432/flowglass?sslpassword=hidden"))
     note = tmp_path / ELSEWHERE
-    assert note.read_text() == "postgresql://me@db.example:5432/flowglass\n"
+    assert note.read_text() == "postgresql://me:***@db.example:5432/flowglass?sslpassword=***\n"
     assert stat.S_IMODE(note.stat().st_mode) == 0o600
 
 

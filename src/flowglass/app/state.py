@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from flowglass.app.config import Config
+from flowglass.app.config.rules import without_password
 from flowglass.app.private_file import write_private
 from flowglass.control import Store
-from flowglass.control.store import address
 from flowglass.fields.errors import ConfigError, DestinationUnwritable, StateError
 
 ELSEWHERE: Final = "state-elsewhere"
@@ -37,13 +37,14 @@ def open_state(config: Config) -> Store:
 def note_place(config: Config) -> None:
     """Write down where the state is that a server opened, for commands. Raises DestinationUnwritable."""
     note = config.data_dir / ELSEWHERE
-    place = address.read(config.state_url).shown
-    if place == str(config.data_dir / "state.db"):
+    if config.server.state in ("", f"sqlite:///{config.data_dir / 'state.db'}"):
         try:
             note.unlink(missing_ok=True)
         except OSError as error:
             raise DestinationUnwritable(f"{note}: {error.strerror}; check the folder's rights") from None
-    elif _read(note) != place:
+        return
+    place = without_password(config.server.state)
+    if _read(note) != place:
         write_private(note, f"{place}\n".encode())
 
 
