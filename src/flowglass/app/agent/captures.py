@@ -28,7 +28,7 @@ _UNFINISHED: Final = (".part", ".partial", ".tmp", ".crdownload", ".filepart")
 
 
 class CaptureFolder:
-    """Captures in `root`, which is made if it is not there. `ignored`: name and reason of what is not taken, told once.
+    """Captures in `root`, which is made if it is not there. `ignored`: name and reason of what is not taken now.
 
     Raises DestinationUnwritable.
     """
@@ -45,6 +45,7 @@ class CaptureFolder:
 
     def complete(self) -> list[Path]:
         """Files that nobody writes to any more, the oldest first; those set aside where they are, only if changed."""
+        self.ignored = {}
         found: list[tuple[int, Path]] = []
         for path in self.root.iterdir():
             if path.name.startswith(".") or path.name.endswith(_UNFINISHED):

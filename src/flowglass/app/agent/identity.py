@@ -17,6 +17,7 @@ from flowglass.app.private_file import write_private
 from flowglass.fields.errors import OptionError
 
 FILE: Final = "agent.json"
+_REMEDY: Final = "flowglass keys token"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,9 @@ def enrol(data: Path, server: str, token: str, name: str, *, ca_file: str = "") 
         answer = client.call("register", {"name": name, "version": __version__})
         identity = Identity(answer["agent"], server, answer["key_id"], answer["secret"])
     except ServerRefused as refused:
-        raise OptionError(f"{server} does not take the token: {refused}; `flowglass keys token` makes one") from None
+        # What the server says of a token that was used has the remedy already.
+        remedy = "" if _REMEDY in str(refused) else f"; `{_REMEDY}` makes one"
+        raise OptionError(f"{server} does not take the token: {refused}{remedy}") from None
     except KeyError:
         raise ServerUnreachable(f"{server}: the answer is not of this protocol") from None
     write_private(data / FILE, json.dumps(asdict(identity), indent=2).encode())

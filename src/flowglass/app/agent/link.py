@@ -1,7 +1,7 @@
 """The agent's link to its server: enrol, tell the inventory, fetch flow logs, report.
 
-Rule: an outage stops nothing but what needs the server; it is told once when it begins and once when it ends, and the
-pauses between attempts grow.
+Rule: an outage stops nothing but what needs the server; it is told once when it begins, once more where it becomes a
+refusal, and once when it ends; the pauses between attempts grow.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _REMEDIES: Final = {
 
 
 class ServerLink:
-    """`flow_logs`: what the server said last, also before a restart; `away`: it did not answer lately.
+    """`flow_logs`: what the server said last, also before a restart.
 
     `welcome`: is told of each flow log when the agent learns of it, once.
     Raises OptionError where no server is named.
@@ -49,7 +49,6 @@ class ServerLink:
         if not config.agent.server:
             raise OptionError("[agent] server: name the server's address, like https://flowglass.example:8780")
         self.flow_logs: list[FlowLog] = []
-        self.away = False
         self._agent = config.agent
         self._data = data
         self._log = log
@@ -59,8 +58,14 @@ class ServerLink:
         self._client: Client | None = None
         self._due = 0.0
         self._pause_s = 0.0
+        self._trouble: str | None = None
         self._revision: str | None = None
         self.flow_logs = self._readable(known.kept(data))
+
+    @property
+    def away(self) -> bool:
+        """Whether the server did not answer lately, or refused."""
+        return self._trouble is not None
 
     def soon(self) -> None:
         """There is something to tell: do not wait for the next turn, unless the server is away."""
@@ -87,7 +92,7 @@ class ServerLink:
             return
         if self.away:
             self._log.info("server_back", server=self._agent.server)
-        self.away, self._pause_s = False, 0.0
+        self._trouble, self._pause_s = None, 0.0
         self._due = time.monotonic() + self._agent.poll_s
 
     def _connect(self) -> Client:
@@ -108,9 +113,9 @@ class ServerLink:
 
     def _absent(self, event: str, reason: str) -> None:
         self._feed.forget()
-        if not self.away:
+        if event != self._trouble:
             self._log.error(event, server=self._agent.server, reason=reason, known_flow_logs=len(self.flow_logs))
-        self.away = True
+        self._trouble = event
         self._pause_s = min(max(1.0, self._pause_s * 2), LONGEST_PAUSE_S)
         self._due = time.monotonic() + self._pause_s
 

@@ -85,7 +85,8 @@ class GuardedBuilder:
 class Recorded:
     """What one file gave. `frames`: packets read, `undecoded` of them in no flow; of the flows, `observed` by an
     interface, `unowned` by none, `ambiguous` with addresses of several VPCs, `excluded` as AWS does; `damage`: what
-    stands behind it was not recorded.
+    stands behind it was not recorded. Of the `records`, `nodata` tell of no traffic; `unwanted`: observations that no
+    flow log took.
     """
 
     frames: int = 0
@@ -96,6 +97,7 @@ class Recorded:
     ambiguous: int = 0
     excluded: int = 0
     records: int = 0
+    nodata: int = 0
     unwanted: int = 0
     damage: list[CaptureDamaged] = field(default_factory=list)
     builders: list[GuardedBuilder] = field(default_factory=list)
@@ -136,6 +138,7 @@ def record_capture(
         _run(engine, stop)
         result.builders.extend(builders)
         result.records += engine.pipeline.records
+        result.nodata += engine.pipeline.nodata
         result.unwanted += engine.pipeline.unwanted
         # The passes see the same packets: what they saw counts once.
         result.frames = engine.frames

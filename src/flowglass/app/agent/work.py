@@ -25,7 +25,11 @@ from flowglass.inventory import Snapshot
 
 LONGEST_PAUSE_S: Final = 60.0
 _NO_INVENTORY: Final = "no inventory: start with --inventory FILE, or set [agent] inventory"
-_NO_FLOW_LOG: Final = "no flow log of this agent's inventory: create one for a VPC, subnet or interface that it has"
+_NO_FLOW_LOG: Final = (
+    "no flow log yet for this agent's inventory: create one for a VPC, subnet or interface that it has"
+)
+_NOT_OWNED: Final = "does the inventory have these addresses, MACs or devices?"
+_NOT_WANTED: Final = "is there a flow log of these interfaces, and of this traffic (ACCEPT, REJECT, ALL)?"
 _ACCESS, _UNKNOWN = "Access error", "Unknown error"  # AWS's texts of DeliverLogsErrorMessage
 
 
@@ -55,9 +59,10 @@ class CaptureWork:
         """Captures that can be recorded now, the oldest first."""
         now = time.monotonic()
         found = [path for path in self._folder.complete() if self._retry.get(path.name, (0.0, 0.0))[0] <= now]
-        for name in self._folder.ignored.keys() - self._ignored:
-            self._ignored.add(name)
-            self._log.warning("capture_ignored", file=name, reason=self._folder.ignored[name])
+        ignored = self._folder.ignored
+        for name in ignored.keys() - self._ignored:
+            self._log.warning("capture_ignored", file=name, reason=ignored[name])
+        self._ignored = set(ignored)
         return found
 
     def record(self, path: Path, flow_logs: Sequence[FlowLog], snapshot: Snapshot | None) -> None:
@@ -133,8 +138,8 @@ class CaptureWork:
     def _warn(self, path: Path, recorded: Recorded) -> None:
         """A capture of nothing, or of nobody's traffic, looks like any other one but for this."""
         if not recorded.frames:
-            self._log.warning("capture_without_packets", file=path.name)
-        elif not recorded.observed:
+            self._log.warning("capture_without_packets", file=path.name, reason="it holds no packet")
+        elif recorded.records == recorded.nodata:
             self._log.warning(
                 "capture_without_records",
                 file=path.name,
@@ -144,7 +149,8 @@ class CaptureWork:
                 unowned_flows=recorded.unowned,
                 ambiguous_flows=recorded.ambiguous,
                 left_out_flows=recorded.excluded,
-                remedy="see that the inventory has the addresses, MACs or devices of this capture",
+                observations_without_flow_log=recorded.unwanted,
+                remedy=_NOT_WANTED if recorded.observed else _NOT_OWNED,
             )
 
     def _delivery(self, builder: GuardedBuilder) -> None:
