@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from botocore.exceptions import ClientError
 from tests.support.servers import (
     SAMPLE_CAPTURE,
     SAMPLE_INVENTORY,
@@ -184,6 +185,14 @@ class TestEnrolment:
         second = start(site.agent.data, "agent", "--server", site.server.url)
         assert second.process.wait(30) == 2
         assert "another flowglass agent runs on it" in second.log.read_text()
+
+
+class TestBuckets:
+    def test_the_first_is_made_by_the_server_and_by_the_agent_that_learns_of_its_flow_log(self, site: Site) -> None:
+        made = site.agent.event("bucket_made")
+        assert (made["bucket"], made["flow_log"]) == (BUCKET, site.flow_log)
+        for data in (site.server.data, site.agent.data):
+            assert BUCKET in program(data, "buckets", "list")
 
 
 class TestCaptures:
@@ -378,6 +387,23 @@ class TestOutage:
         assert server.stop() == 0
 
 
+class TestState:
+    def test_what_it_is_told_by_its_path_and_its_loss_in_one_line_a_request(self, tmp_path: Path) -> None:
+        server = start_server(tmp_path, 0)
+        state = server.data / "state.db"
+        assert server.event("server_started")["state"] == f"sqlite:///{state}"
+        server.client().describe_flow_logs()
+        for path in server.data.glob("state.db*"):
+            path.write_bytes(b"no database " * 10_000)
+        with pytest.raises(ClientError, match="ServiceUnavailable"):
+            server.client().describe_flow_logs()
+        failed = server.event("request_failed")
+        assert "exception" not in failed
+        assert str(state) in failed["reason"]
+        assert "Traceback" not in server.log.read_text()
+        assert server.stop() == 0
+
+
 class TestTls:
     def test_agents_and_the_aws_cli_check_the_servers_certificate(self, tmp_path: Path) -> None:
         chain, key = certificate(tmp_path, "127.0.0.1")
@@ -395,7 +421,7 @@ class TestTls:
             lambda: program(server.data, "aws", "ec2", "describe-vpcs", *query).strip() == SAMPLE_VPC,
         )
         stranger = start(tmp_path / "stranger", "agent", "--server", server.url, FLOWGLASS_AGENT_TOKEN=UNKNOWN_TOKEN)
-        assert "certificate" in stranger.event("server_away")["reason"]
+        assert "[agent] tls_ca" in stranger.event("server_away")["reason"]
         for running in (stranger, agent, server):
             assert running.stop(signal.SIGINT) == 0
 
