@@ -3,17 +3,20 @@
 Rule: importing the package loads nothing heavy; what is asked for is loaded then.
 """
 
-from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flowglass.app.api import FlowLogs, Recorded, read, record
 
-__version__ = _version("flowglass")
+__version__: str
 __all__ = ["FlowLogs", "Recorded", "__version__", "read", "record"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version  # reads files and loads a parser of mails
+
+        return version("flowglass")
     if name in ("FlowLogs", "Recorded", "read", "record"):
         from flowglass.app import api
 

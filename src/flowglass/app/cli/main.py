@@ -12,7 +12,6 @@ from typing import Annotated, Any
 
 import typer
 
-from flowglass import __version__
 from flowglass.app.cli import agent, aws, buckets, config, env, fields, inventory, keys, record, server, up
 from flowglass.fields.errors import INTERRUPTED, Error, OptionError
 
@@ -38,6 +37,8 @@ app.command("aws", epilog=aws.EXAMPLES, context_settings=aws.SETTINGS, add_help_
 
 def _print_version(asked: bool) -> None:
     if asked:
+        from flowglass import __version__
+
         typer.echo(f"flowglass {__version__}")
         raise typer.Exit
 
