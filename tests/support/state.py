@@ -43,7 +43,6 @@ def flow_log(number: int, **other: Any) -> FlowLogRow:
         "file_format": "plain-text",
         "hive_compatible_partitions": False,
         "per_hour_partition": True,
-        "has_destination_options": True,
         "tag_fields": (("instance", ("Name", "stage")), ("network-interface", ("Name",))),
         "destination_key": "s3:logs/folder",
         "created_ms": 1_600_000_000_000 + number,

@@ -171,7 +171,8 @@ endpoint = "s3.example"
             "config.toml:10: [agent] token: must be text",
             "config.toml:12: [destinations] allow = ['local', 3]: must be a list of texts",
             "config.toml:16: [sever]: no such section, did you mean server?",
-            "config.toml:17: [buckets.Foo_]: is no bucket's name: 3 to 63 lower-case letters, digits, . and -",
+            "config.toml:17: [buckets.Foo_]: is no bucket's name: it has 3 to 63 lowercase letters, digits, dots and hyphens, "
+            "a letter or digit first and last",
             "config.toml:19: [buckets.foo-bar] endpoint = 's3.example': must be a URL, as https://s3.example:9000",
             "environment FLOWGLASS_AGENT_POL_S: no such key, did you mean FLOWGLASS_AGENT_POLL_S?",
             "environment FLOWGLASS_BUCKETS_FOO: buckets are configured in the file: [buckets.NAME]",

@@ -47,7 +47,6 @@ def _row(flow_log_id: str, **more: Any) -> FlowLogRow:
         "file_format": "parquet",
         "hive_compatible_partitions": True,
         "per_hour_partition": False,
-        "has_destination_options": True,
         "tag_fields": (("instance", ("Name",)),),
         "destination_key": flow_log_id,
         "created_ms": NOW_MS,

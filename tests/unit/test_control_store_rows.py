@@ -39,7 +39,7 @@ def test_a_flow_log_comes_back_as_it_was_stored(store: Store) -> None:
         log_format="${version} é \U0001f600",
         hive_compatible_partitions=True,
     )
-    bare = flow_log(2, log_destination=None, has_destination_options=False, per_hour_partition=False, tag_fields=())
+    bare = flow_log(2, log_destination=None, per_hour_partition=False, tag_fields=())
     write(store, flow_logs.insert, [full, bare])
     found = read(store, flow_logs.find, account=None, region=None)
     assert [dataclasses.replace(row, seq=0) for row in found] == [full, bare]

@@ -2,8 +2,7 @@
 
 Rule: what is accepted here names one thing, and can be a path below a folder: no part of it is empty, `.` or `..`. Only
 the form is looked at; whether the thing exists is another's question.
-Forms: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateFlowLogs.html and
-https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+Forms: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateFlowLogs.html
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import re
 from typing import Final
 
 from flowglass.control.faults import InvalidParameter
+from flowglass.fields.buckets import bucket_fault
 from flowglass.fields.contracts import Destination
 from flowglass.fields.vocabulary import DestinationType
 
@@ -27,10 +27,7 @@ _PLACE: Final = r"(?P<region>[a-z0-9-]{1,32}):(?P<account>[0-9]{12})"
 _GROUP_NAME: Final = re.compile(r"[.\-_/#A-Za-z0-9]{1,512}")
 _GROUP: Final = re.compile(rf"{_PARTITION}:logs:{_PLACE}:log-group:(?P<name>[.\-_/#A-Za-z0-9]{{1,512}})(?::\*)?")
 _STREAM: Final = re.compile(rf"{_PARTITION}:firehose:{_PLACE}:deliverystream[/:](?P<name>[a-zA-Z0-9_.-]{{1,64}})")
-_BUCKET: Final = re.compile(
-    rf"{_PARTITION}:s3:::(?P<name>[a-z0-9][a-z0-9.-]{{1,61}}[a-z0-9])(?:/(?P<folder>.*))?", re.DOTALL
-)
-_ADDRESS: Final = re.compile(r"\d+\.\d+\.\d+\.\d+")
+_BUCKET: Final = re.compile(rf"{_PARTITION}:s3:::(?P<name>[a-z0-9.-]+)(?:/(?P<folder>.*))?", re.DOTALL)
 _ROLE: Final = re.compile(
     rf"{_PARTITION}:iam::[0-9]{{12}}:role/(?:[\x21-\x2e\x30-\x7e]+/)*(?P<name>[\w+=,.@-]{{1,64}})", re.ASCII
 )
@@ -88,8 +85,9 @@ def role_name(parameter: str, arn: str) -> str:
 
 
 def _bucket(name: str, folder: str, arn: str) -> Destination:
-    if ".." in name or _ADDRESS.fullmatch(name):
-        raise InvalidParameter(f"LogDestination '{arn}': no bucket can be named '{name}'")
+    wrong = bucket_fault(name)
+    if wrong is not None:
+        raise InvalidParameter(f"LogDestination '{arn}': no bucket can be named '{name}': {wrong}")
     parts = folder.removesuffix("/").split("/") if folder else []
     if _RESERVED_FOLDER in parts:
         raise InvalidParameter(

@@ -6,7 +6,7 @@ Rule: an object is delivered whole or not at all, and never over another one.
 from flowglass.deliver.builder import MAX_BYTES, ObjectBuilder
 from flowglass.deliver.builders import builder_for
 from flowglass.deliver.events import EventBuilder
-from flowglass.deliver.local import Bucket, BucketUsage, DestinationRules, LocalDestinations, LocalStore, bucket_fault
+from flowglass.deliver.local import Bucket, BucketUsage, DestinationRules, LocalDestinations, LocalStore
 from flowglass.deliver.periods import Delivered
 from flowglass.deliver.sinks import SINKS, DirectorySink, Sink
 from flowglass.deliver.temp import TempFile
@@ -25,6 +25,5 @@ __all__ = [
     "ObjectBuilder",
     "Sink",
     "TempFile",
-    "bucket_fault",
     "builder_for",
 ]

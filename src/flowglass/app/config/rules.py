@@ -11,6 +11,8 @@ from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
+from flowglass.fields.buckets import bucket_fault
+
 Check = Callable[[Any], str]
 
 STATES: Final = ("sqlite", "postgresql", "postgres", "postgresql+psycopg")
@@ -19,7 +21,6 @@ STARS: Final = "***"
 """What stands for a secret where values are shown."""
 _ACCOUNT: Final = re.compile(r"[0-9]{12}")
 _REGION: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _QUERY_PASSWORD: Final = re.compile(r"([?&][^=&]*password[^=&]*=)[^&]*", re.IGNORECASE)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -60,8 +61,9 @@ def region(value: str) -> str:
 
 
 def bucket(value: str) -> str:
-    """A bucket's name, by S3's rules for general purpose buckets as far as characters and length go."""
-    return "" if _BUCKET.fullmatch(value) else "is no bucket's name: 3 to 63 lower-case letters, digits, . and -"
+    """A bucket's name."""
+    wrong = bucket_fault(value)
+    return "" if wrong is None else f"is no bucket's name: {wrong}"
 
 
 def split_listen(value: str) -> tuple[str, int]:

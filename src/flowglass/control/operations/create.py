@@ -241,7 +241,6 @@ def _rows(call: Call, wanted: Wanted, found: _Found, key: bytes) -> list[FlowLog
             file_format=wanted.file_format.value,
             hive_compatible_partitions=wanted.hive,
             per_hour_partition=wanted.per_hour,
-            has_destination_options=wanted.has_options,
             tag_fields=tuple(wanted.tag_fields.items()),
             destination_key=destination_key(wanted.destination(account, call.region)),
             created_ms=call.now_ms,

@@ -36,7 +36,7 @@ Parameters = Mapping[str, Any]
 class Wanted:
     """What a request asks for, with AWS's defaults filled in; texts as sent.
 
-    `has_options`: DestinationOptions was sent; `tag_fields`: tag keys by resource type, for the format's tag fields.
+    `tag_fields`: tag keys by resource type, for the format's tag fields.
     """
 
     resource_type: ResourceType
@@ -52,7 +52,6 @@ class Wanted:
     file_format: FileFormat
     hive: bool
     per_hour: bool
-    has_options: bool
     tags: Mapping[str, str]
     tag_fields: Mapping[str, tuple[str, ...]]
     client_token: str | None
@@ -93,7 +92,6 @@ def validate(parameters: Parameters) -> Wanted:
         file_format=FileFormat(options.get("FileFormat", FileFormat.PLAIN_TEXT.value)),
         hive=options.get("HiveCompatiblePartitions", False),
         per_hour=options.get("PerHourPartition", False),
-        has_options="DestinationOptions" in parameters,
         tags=tags_of(tag for one in parameters.get("TagSpecifications", ()) for tag in one.get("Tags", ())),
         tag_fields=tag_fields,
         client_token=parameters.get("ClientToken"),

@@ -26,7 +26,7 @@ class FlowLogRow:
 
     `resource_type`, `traffic_type`, `log_destination_type`, `file_format`: AWS's texts; `log_destination`: the ARN as
     sent; `log_format`: the text as sent, or the default format's; `max_aggregation_interval`: seconds;
-    `has_destination_options`: whether the caller sent DestinationOptions; `tag_fields`: resource types with their tag
+    `tag_fields`: resource types with their tag
     keys; `destination_key`: the destination in the one form in which two are compared; `seq`: 0 before it is stored.
     """
 
@@ -46,7 +46,6 @@ class FlowLogRow:
     file_format: str
     hive_compatible_partitions: bool
     per_hour_partition: bool
-    has_destination_options: bool
     tag_fields: tuple[tuple[str, tuple[str, ...]], ...]
     destination_key: str
     created_ms: int

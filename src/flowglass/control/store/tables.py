@@ -84,7 +84,6 @@ FLOW_LOGS: Final = Table(
     _text("file_format"),
     Column("hive_compatible_partitions", Boolean, nullable=False),
     Column("per_hour_partition", Boolean, nullable=False),
-    Column("has_destination_options", Boolean, nullable=False),
     Column("tag_fields", Document, nullable=False),
     _text("destination_key"),
     _time("created_ms"),

@@ -4,7 +4,6 @@ Rule: names from outside become names of folders in names.py and nowhere else.
 """
 
 from flowglass.deliver.local.destinations import DestinationRules, LocalDestinations
-from flowglass.deliver.local.names import bucket_fault
 from flowglass.deliver.local.store import Bucket, BucketUsage, LocalStore
 
-__all__ = ["Bucket", "BucketUsage", "DestinationRules", "LocalDestinations", "LocalStore", "bucket_fault"]
+__all__ = ["Bucket", "BucketUsage", "DestinationRules", "LocalDestinations", "LocalStore"]

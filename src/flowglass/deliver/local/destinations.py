@@ -131,12 +131,6 @@ class LocalDestinations:
 
     def _refused(self, destination: Destination, arns: tuple[str, ...]) -> DestinationFault | None:
         """What the rules or the folder's name have against a destination."""
-        if not self._rules.allows(destination, arns):
-            return DestinationFault(
-                _CODE,
-                f"{policies.access_denied(destination.name)}: the operator's configuration does not allow it; "
-                f'add "{arns[-1]}" to [destinations] allow',
-            )
         if self._rules.is_real(destination):
             section = {
                 DestinationType.S3: f"buckets.{destination.name}",
@@ -147,6 +141,12 @@ class LocalDestinations:
                 _CODE,
                 f"LogDestination {destination.name} is undeliverable: an endpoint is configured for it, and this "
                 f"version delivers to the local store only; remove endpoint from [{section}]",
+            )
+        if not self._rules.allows(destination, arns):
+            return DestinationFault(
+                _CODE,
+                f"{policies.access_denied(destination.name)}: the operator's configuration does not allow it; "
+                f'add "{arns[-1]}" to [destinations] allow',
             )
         wrong = key_fault(destination.folder.strip("/"))
         return _undeliverable(destination, f"the folder {destination.folder!r}: {wrong}") if wrong else None

@@ -1,13 +1,11 @@
-"""Names from outside as names of folders and files: which bucket names AWS takes, and what is encoded.
+"""Names from outside as names of folders and files: which keys can be kept, and what is encoded.
 
 Rule: two names never share a folder, and no name leads out of the folder it belongs in.
-Source of the bucket rules: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 from typing import Final
 from urllib.parse import quote
 
@@ -19,29 +17,8 @@ LONGEST_BYTES: Final = 255
 LONGEST_KEY_BYTES: Final = 1024
 """Of a key (https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html)."""
 
-_BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_ADDRESS: Final = re.compile(r"[0-9]+(?:\.[0-9]+){3}")
-_PREFIXES: Final = ("xn--", "sthree-", "amzn-s3-demo-")
-_SUFFIXES: Final = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
 _SPARED: Final = "_.#-"
 _DIGEST_CHARACTERS: Final = 32
-
-
-def bucket_fault(name: str) -> str | None:
-    """What is wrong with a bucket's name by AWS's rules for general purpose buckets, None if nothing is."""
-    if not _BUCKET.fullmatch(name):
-        return "it has 3 to 63 lowercase letters, digits, dots and hyphens, a letter or digit first and last"
-    if ".." in name:
-        return "no two dots stand together"
-    if _ADDRESS.fullmatch(name):
-        return "it is no IP address"
-    for prefix in _PREFIXES:
-        if name.startswith(prefix):
-            return f"names that begin with {prefix} are reserved"
-    for suffix in _SUFFIXES:
-        if name.endswith(suffix):
-            return f"names that end with {suffix} are reserved"
-    return None
 
 
 def key_fault(key: str) -> str | None:

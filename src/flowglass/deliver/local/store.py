@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from flowglass.deliver import policies
-from flowglass.deliver.local.names import bucket_fault, folder_name
+from flowglass.deliver.local.names import folder_name
 from flowglass.deliver.sinks.directory import PARTIAL, DirectorySink
 from flowglass.deliver.temp import TempFolder, destination_error, make_folders, sync
+from flowglass.fields.buckets import bucket_fault
 from flowglass.fields.errors import DestinationUnwritable, OptionError
 
 ALGORITHMS: Final = ("AES256", "aws:kms", "aws:kms:dsse")

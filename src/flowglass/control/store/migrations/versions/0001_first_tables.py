@@ -85,7 +85,6 @@ def flow_logs() -> None:
         text("file_format"),
         sa.Column("hive_compatible_partitions", sa.Boolean(), nullable=False),
         sa.Column("per_hour_partition", sa.Boolean(), nullable=False),
-        sa.Column("has_destination_options", sa.Boolean(), nullable=False),
         sa.Column("tag_fields", sa.Text(), nullable=False),
         text("destination_key"),
         number("created_ms"),
