@@ -11,6 +11,7 @@ import pytest
 
 from flowglass.app.config import NAMED, SECTIONS, Config, all_faults, keys, load_config, shown, variables
 from flowglass.app.config.lines import lines
+from flowglass.fields.buckets import bucket_fault
 from flowglass.fields.errors import ConfigError
 
 KEYS: Final = [(section, key) for section in SECTIONS if section != NAMED for key in keys(section)]
@@ -171,8 +172,7 @@ endpoint = "s3.example"
             "config.toml:10: [agent] token: must be text",
             "config.toml:12: [destinations] allow = ['local', 3]: must be a list of texts",
             "config.toml:16: [sever]: no such section, did you mean server?",
-            "config.toml:17: [buckets.Foo_]: is no bucket's name: it has 3 to 63 lowercase letters, digits, dots and hyphens, "
-            "a letter or digit first and last",
+            f"config.toml:17: [buckets.Foo_]: is no bucket's name: {bucket_fault('Foo_')}",
             "config.toml:19: [buckets.foo-bar] endpoint = 's3.example': must be a URL, as https://s3.example:9000",
             "environment FLOWGLASS_AGENT_POL_S: no such key, did you mean FLOWGLASS_AGENT_POLL_S?",
             "environment FLOWGLASS_BUCKETS_FOO: buckets are configured in the file: [buckets.NAME]",
