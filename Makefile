@@ -1,10 +1,11 @@
 # make run and make test set up everything they need; see README.md.
 PYTHON ?= python3
+KILLS ?= 300
 VENV := .venv
 BIN := $(VENV)/bin
 NO_KERNELS := --ignore-glob='*/test_control_*' --ignore-glob='*/test_api_*'
 
-.PHONY: run test test-fuzz install check format bench docs captures golden clean
+.PHONY: run test test-fuzz test-crash install check format bench docs captures golden clean
 
 run: $(VENV)/.server ## server and agent with the sample network, until Ctrl-C
 	$(BIN)/flowglass up --demo
@@ -15,6 +16,9 @@ test: check ## everything that CI runs
 
 test-fuzz: $(VENV)/.dev ## the property tests with fifty times the examples: hours
 	FLOWGLASS_EXAMPLES=50 $(BIN)/python -m pytest -q tests/property --timeout 0
+
+test-crash: $(VENV)/.dev ## kill what records and delivers KILLS times, with every kind of fault: 12 minutes
+	$(BIN)/python -m tests.crash --kills $(KILLS)
 
 install: $(VENV)/.dev ## .venv with everything
 

@@ -1,4 +1,4 @@
-"""`python -m bench [--short] [--keep] [--only e2e|micro|api]`: measures, prints a table, writes `bench/results/`.
+"""`python -m bench [--short] [--keep] [--only PART]`: measures, prints a table, writes `bench/results/`.
 
 Rule: results are JSON with the facts of the machine; documents quote those and nothing else.
 """
@@ -47,6 +47,11 @@ def measure(work: Path, only: str | None, *, short: bool) -> dict[str, Any]:
 
         result["api"] = api.run(api.SHORT if short else api.FULL, work, say)
         result["figures"].update(api.figures(result["api"]))
+    if only in (None, "delivery"):
+        from bench import delivery  # needs an S3 server: only where it is wanted
+
+        result["delivery"] = delivery.run(delivery.SHORT if short else delivery.FULL, work, say)
+        result["figures"].update(delivery.figures(result["delivery"]))
     return result
 
 
@@ -67,7 +72,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--short", action="store_true", help="200,000 packets, about a minute, for CI")
     parser.add_argument("--keep", action="store_true", help="keep the captures of bench/work for another run")
-    parser.add_argument("--only", choices=("e2e", "micro", "api"), help="one part of it")
+    parser.add_argument("--only", choices=("e2e", "micro", "api", "delivery"), help="one part of it")
     arguments = parser.parse_args()
     work = HERE / "work"
     work.mkdir(exist_ok=True)

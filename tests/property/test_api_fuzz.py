@@ -23,6 +23,7 @@ import pytest
 from botocore.model import Shape
 from tests.support import state
 from tests.support.besieged import started, unharmed
+from tests.support.destinations import destinations
 from tests.support.ec2_shapes import ACTIONS, known, read_by_botocore, sent_by_botocore
 from tests.support.examples import examples
 from tests.support.inventoried import ACCOUNT, NOW_MS, world
@@ -35,7 +36,7 @@ from flowglass.control.operations.localkeys import ID_KEY, PAGE_KEY, local_key
 from flowglass.control.service import Answer
 from flowglass.control.store import keys
 from flowglass.control.store.keys import KeyRow
-from flowglass.deliver import DestinationRules, LocalDestinations, LocalStore
+from flowglass.deliver import LocalStore
 
 REQUESTS: Final = 500
 """Requests a seed."""
@@ -231,7 +232,7 @@ def inside(tmp_path: Path) -> Iterator[Inside]:
     records: list[dict[str, Any]] = []
     failures: list[BaseException] = []
     service = Service(
-        Services(store, LocalDestinations(buckets, DestinationRules())),
+        Services(store, destinations(buckets)),
         home_account=lambda: ACCOUNT,
         record=records.append,
         failed=lambda _request_id, error: failures.append(error),

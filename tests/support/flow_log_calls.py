@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from botocore.parsers import create_parser
 from botocore.serialize import create_serializer
+from tests.support.destinations import destinations
 
 from flowglass.control import model, query, xml
 from flowglass.control.call import Call, Caller, Role, Services
@@ -23,7 +24,6 @@ from flowglass.control.store import Store, agents, deliveries, resources
 from flowglass.control.store.agents import AgentRow
 from flowglass.control.store.deliveries import DeliveryRow
 from flowglass.control.store.resources import ResourceRow
-from flowglass.deliver.local.destinations import DestinationRules, LocalDestinations
 from flowglass.deliver.local.store import LocalStore
 
 ACCOUNT: Final = "123456789012"
@@ -135,4 +135,4 @@ def api(folder: Path) -> Api:
     store.write(lambda connection: resources.replace(connection, AGENT, rows, "digest"))
     buckets = LocalStore(folder / "data")
     buckets.create_bucket("logs", NOW_MS)
-    return Api(Services(store, LocalDestinations(buckets, DestinationRules())), buckets)
+    return Api(Services(store, destinations(buckets)), buckets)

@@ -255,14 +255,27 @@ def lines(path: Path) -> list[str]:
 
 
 def wait_for_captures(running: Running, name: str, *, count: int = 1) -> dict[str, Any]:
-    """The event of a capture's end, once so many of that name were recorded, or known already."""
+    """The event of a capture's end, once so many of that name were recorded, or known already, and delivered."""
 
     def ended() -> list[dict[str, Any]]:
         ends = ("capture_recorded", "capture_known")
         found = [event for event in running.events() if event.get("event") in ends and event["file"] == name]
         return found if len(found) >= count else []
 
-    return dict(wait_for(f"the end of {name}", ended)[-1])
+    event = dict(wait_for(f"the end of {name}", ended)[-1])
+    wait_for_deliveries(running.data)
+    return event
+
+
+def wait_for_deliveries(data: Path) -> None:
+    """Wait until nothing is left in the spool."""
+    from flowglass.deliver import SpoolView
+
+    def empty() -> bool:
+        view = SpoolView.open(data / "spool")
+        return not view.shares and not view.units
+
+    wait_for("an empty spool", empty)
 
 
 def objects(data: Path, bucket: str = "flowglass-logs") -> list[Path]:

@@ -22,7 +22,6 @@ from flowglass.app import log
 from flowglass.app.agent.client import AgentKey, Client, ServerUnreachable
 from flowglass.app.agent.feed import InventoryFeed
 from flowglass.app.agent.identity import FILE, enrol
-from flowglass.app.agent.journal import Journal
 from flowglass.app.agent.link import ServerLink
 from flowglass.app.config import load_config
 from flowglass.fields.contracts import FlowLog
@@ -85,7 +84,7 @@ def link(data: Path, server: Server, welcomed: list[str] | None = None) -> Serve
             welcomed.append(flow_log.id)
 
     config = load_config(data, environ={"FLOWGLASS_AGENT_SERVER": server.url})
-    return ServerLink(config, data, log.logger("agent"), InventoryFeed("", pytest.fail), Journal.read(data), welcome)
+    return ServerLink(config, data, log.logger("agent"), InventoryFeed("", pytest.fail), lambda: ([], {}), welcome)
 
 
 def row(name: str) -> dict[str, Any]:

@@ -14,11 +14,10 @@ from tests.support.servers import SAMPLE_ACCOUNT, SAMPLE_INVENTORY, SAMPLE_REGIO
 
 from flowglass.app import log
 from flowglass.app.agent.captures import CaptureFolder
-from flowglass.app.agent.journal import Journal
 from flowglass.app.agent.work import CaptureWork
 from flowglass.app.config import Capture
 from flowglass.app.stop import Stop
-from flowglass.deliver import LocalStore
+from flowglass.deliver import Spool
 from flowglass.fields import LogFormat
 from flowglass.fields.contracts import Destination, DestinationType, FlowLog, ResourceType, TrafficType
 from flowglass.inventory import Snapshot, load
@@ -40,16 +39,15 @@ def snapshot() -> Snapshot:
 
 
 class Bench:
-    """The work of an agent with a folder and a bucket; `record` gives what it told."""
+    """The work of an agent with a folder and a spool; `record` gives what it told."""
 
     def __init__(self, folder: Path, snapshot: Snapshot, stop: Stop) -> None:
         self.captures = folder / "captures"
         self._snapshot = snapshot
-        store = LocalStore(folder)
-        store.create_bucket(BUCKET, 0)
+        self.spool = Spool.open(folder / "spool", now_ms=lambda: 1_800_000_000_000)
         watched = CaptureFolder(self.captures)
         config = Capture(assume_accept=True)
-        self.work = CaptureWork(config, watched, store, Journal.read(folder), log.logger("agent"), stop)
+        self.work = CaptureWork(config, watched, self.spool, log.logger("agent"), stop)
 
     def record(self, path: Path, *flow_logs: FlowLog) -> list[dict[str, Any]]:
         """Drop a capture, record it, and return the events but for the note of compiling."""
@@ -61,8 +59,10 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, snapshot: Snapshot, stop: Stop) -> Bench:
-    return Bench(tmp_path, snapshot, stop)
+def bench(tmp_path: Path, snapshot: Snapshot, stop: Stop) -> Iterator[Bench]:
+    made = Bench(tmp_path, snapshot, stop)
+    yield made
+    made.spool.close()
 
 
 def flow_log(name: str = "fl-0a", traffic_type: TrafficType = TrafficType.ALL) -> FlowLog:
@@ -96,6 +96,8 @@ def test_one_that_was_recorded_is_known(bench: Bench, tmp_path: Path) -> None:
     assert (again["event"], again["log_level"], again["file"]) == ("capture_known", "info", "a.pcap")
     (for_another,) = bench.record(path, flow_log(), flow_log("fl-0b"))
     assert (for_another["event"], for_another["records"]) == ("capture_recorded", first["records"])
+    shares = [(share.flow_log.id, share.records) for share in bench.spool.shares()]
+    assert shares == [("fl-0a", first["records"]), ("fl-0b", first["records"])]
 
 
 def test_one_of_nobodys_traffic_asks_for_the_inventory(bench: Bench, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ OTHER: Final[dict[str, Any]] = {
     "server.account": "123456789012",
     "server.region": "eu-west-1",
     "server.url": "https://flowglass.example",
+    "server.metrics": "[::1]:9100",
     "agent.server": "https://flowglass.example:8780",
     "agent.name": "rack 7",
     "agent.token": "FG.hidden",
@@ -34,12 +35,34 @@ OTHER: Final[dict[str, Any]] = {
     "capture.max_flows": 1000,
     "destinations.allow": ["local", "arn:aws:s3:::team-*"],
     "cloudwatch_logs.endpoint": "http://10.0.0.1:4566",
-    "firehose.endpoint": "http://10.0.0.1:4566",
+    "cloudwatch_logs.region": "eu-north-1",
+    "cloudwatch_logs.profile": "logs",
+    "firehose.endpoint": "aws",
+    "firehose.region": "eu-north-1",
+    "firehose.profile": "streams",
+    "spool.max_gigabytes": 20,
+    "spool.max_age_hours": 24,
+    "spool.workers": 4,
+    "local_store.retention_days": 30,
+    "local_store.max_gigabytes": 100,
+    "local_store.min_free_megabytes": 1024,
     "log.level": "debug",
     "log.format": "json",
 }
 """A right value of every key that is not its default."""
+KMS_KEY: Final = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+BUCKET: Final[dict[str, Any]] = {
+    "endpoint": "aws",
+    "region": "eu-west-1",
+    "profile": "delivery",
+    "kms_key": KMS_KEY,
+    "bucket_key": True,
+    "acl": "",
+    "addressing": "path",
+}
+"""The same of a bucket's keys."""
 
+ENDPOINT: Final = "must be aws, or a URL, as https://s3.example:9000"
 REGION: Final = "must be lower-case letters, digits and single hyphens, as eu-west-1"
 
 
@@ -118,6 +141,12 @@ class TestSources:
         row = ("buckets.my.bucket", "endpoint", "https://s3.example:9000", f"{tmp_path}/config.toml:2")
         assert row in list(shown(config))
 
+    def test_a_bucket_has_everything_that_a_put_needs(self, tmp_path: Path) -> None:
+        one = load(tmp_path, f"[buckets.team-logs]\n{as_file(BUCKET)}").buckets["team-logs"]
+        assert {name: getattr(one, name) for name in BUCKET} == BUCKET
+        assert list(BUCKET) == list(keys("buckets"))
+        assert all(BUCKET[name] != default for name, (default, _) in keys("buckets").items())
+
     def test_relative_paths_begin_at_the_file_or_where_the_command_runs(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -173,7 +202,7 @@ endpoint = "s3.example"
             "config.toml:12: [destinations] allow = ['local', 3]: must be a list of texts",
             "config.toml:16: [sever]: no such section, did you mean server?",
             f"config.toml:17: [buckets.Foo_]: is no bucket's name: {bucket_fault('Foo_')}",
-            "config.toml:19: [buckets.foo-bar] endpoint = 's3.example': must be a URL, as https://s3.example:9000",
+            f"config.toml:19: [buckets.foo-bar] endpoint = 's3.example': {ENDPOINT}",
             "environment FLOWGLASS_AGENT_POL_S: no such key, did you mean FLOWGLASS_AGENT_POLL_S?",
             "environment FLOWGLASS_BUCKETS_FOO: buckets are configured in the file: [buckets.NAME]",
             "environment FLOWGLASS_CAPTURE_ASSUME_ACCEPT: [capture] assume_accept = 'yes': must be true or false",
@@ -218,15 +247,50 @@ endpoint = "s3.example"
                 load_config(tmp_path, config_file=file, environ={})
             assert str(caught.value) == f"{file}: {fault}"
 
+    @pytest.mark.parametrize("key", ["listen", "metrics"])
     @pytest.mark.parametrize("listen", ["0.0.0.0:8780", "[::]:8780", "192.0.2.1:0", "flowglass.example:443"])
-    def test_other_machines_are_served_with_tls_only(self, tmp_path: Path, listen: str) -> None:
-        (fault,) = faults(tmp_path, FLOWGLASS_SERVER_LISTEN=listen)
+    def test_other_machines_are_served_with_tls_only(self, tmp_path: Path, listen: str, key: str) -> None:
+        variable = {f"FLOWGLASS_SERVER_{key.upper()}": listen}
+        (fault,) = faults(tmp_path, None, **variable)
         assert fault == (
-            f"environment FLOWGLASS_SERVER_LISTEN: [server] listen = '{listen}': others can reach this address, so it "
-            "needs TLS; set tls_certificate and tls_key"
+            f"environment FLOWGLASS_SERVER_{key.upper()}: [server] {key} = '{listen}': others can reach this address, "
+            "so it needs TLS; set tls_certificate and tls_key"
         )
         tls = {"FLOWGLASS_SERVER_TLS_CERTIFICATE": "c.pem", "FLOWGLASS_SERVER_TLS_KEY": "k.pem"}
-        assert load(tmp_path, "", None, FLOWGLASS_SERVER_LISTEN=listen, **tls).server.listen == listen
+        assert value(load(tmp_path, "", None, **variable, **tls), "server", key) == listen
+
+    @pytest.mark.parametrize(
+        ("text", "fault"),
+        [
+            ('[buckets.b1c]\nregion = "eu-west-1"', "2: [buckets.b1c] region: needs endpoint too"),
+            ('[cloudwatch_logs]\nendpoint = ""\nprofile = "p"', "3: [cloudwatch_logs] profile: needs endpoint too"),
+            ('[firehose]\nregion = "eu-west-1"', "2: [firehose] region: needs endpoint too"),
+            (
+                '[buckets.b1c]\nendpoint = "aws"\nbucket_key = true',
+                "3: [buckets.b1c] bucket_key: needs kms_key too",
+            ),
+        ],
+    )
+    def test_a_key_that_would_do_nothing_is_a_fault(self, tmp_path: Path, text: str, fault: str) -> None:
+        assert faults(tmp_path, text) == [f"config.toml:{fault}"]
+
+    @pytest.mark.parametrize(
+        "key",
+        [
+            "1234abcd-12ab-34cd-56ef-1234567890ab",
+            "alias/logs",
+            "arn:aws:kms:eu-west-1:123456789012:alias/logs",
+            "arn:aws:s3:::bucket",
+            f"{KMS_KEY}/x",
+        ],
+    )
+    def test_a_kms_key_is_named_by_its_full_arn(self, tmp_path: Path, key: str) -> None:
+        (fault,) = faults(tmp_path, f'[buckets.b1c]\nendpoint = "aws"\nkms_key = "{key}"')
+        assert "must be a key's full ARN, as arn:aws:kms:" in fault
+
+    def test_objects_that_everybody_may_read_are_not_to_be_had(self, tmp_path: Path) -> None:
+        (fault,) = faults(tmp_path, '[buckets.b1c]\nendpoint = "aws"\nacl = "public-read"')
+        assert fault.endswith("must be one of bucket-owner-full-control, bucket-owner-read, private")
 
     @pytest.mark.parametrize(("key", "other"), [("tls_key", "tls_certificate"), ("tls_certificate", "tls_key")])
     def test_a_certificate_and_its_key_come_together(self, tmp_path: Path, key: str, other: str) -> None:

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.objects import finished
 
-from flowglass.deliver import SINKS, DirectorySink, Sink
+from flowglass.deliver import DirectorySink, Sink, TempFile
 from flowglass.fields.contracts import FinishedObject
 from flowglass.fields.errors import DestinationFull, DestinationUnwritable
 
@@ -21,19 +22,21 @@ def put(sink: Sink, content: bytes, key: str = KEY) -> bool:
     temp = sink.open_temp()
     try:
         temp.write(content)
-        return sink.put(
-            FinishedObject(
-                path=str(temp.path),
-                key=key,
-                sha256=temp.sha256(),
-                first_end_s=0,
-                last_end_s=0,
-                records=1,
-                size_bytes=temp.size_bytes,
-            )
-        )
+        return sink.put(finished_as(temp, key))
     finally:
         temp.close()
+
+
+def finished_as(temp: TempFile, key: str = KEY) -> FinishedObject:
+    return FinishedObject(
+        path=str(temp.path),
+        key=key,
+        sha256=temp.sha256(),
+        first_end_s=0,
+        last_end_s=0,
+        records=1,
+        size_bytes=temp.size_bytes,
+    )
 
 
 def files(root: Path) -> list[str]:
@@ -60,10 +63,14 @@ def read_only(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(tmp_path)], check=True)
 
 
-def test_an_object_gets_its_name_and_loses_the_temporary_one(tmp_path: Path) -> None:
+def test_an_object_gets_its_name_and_the_temporary_file_is_its_owners(tmp_path: Path) -> None:
     root = tmp_path / "new" / "folder"
-    sink = SINKS["directory"](root)
-    assert put(sink, b"content")
+    sink = DirectorySink(root)
+    temp = sink.open_temp()
+    temp.write(b"content")
+    assert sink.put(finished_as(temp))
+    assert temp.path.samefile(root / KEY)
+    temp.close()
     assert (root / KEY).read_bytes() == b"content"
     assert files(root) == [KEY]
 
@@ -147,3 +154,68 @@ def test_a_full_disk_is_told_and_nothing_is_left(small_disk: Path) -> None:
     temp.close()
     assert files(small_disk) == []
     assert put(sink, bytes(1000))
+
+
+def test_a_file_of_another_disk_is_copied_and_stays(small_disk: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("staged")
+    sink = DirectorySink(small_disk)
+    first = finished(elsewhere, b"content", KEY)
+    assert sink.put(first)
+    assert not sink.put(finished(elsewhere, b"other", KEY))
+    assert (small_disk / KEY).read_bytes() == Path(first.path).read_bytes() == b"content"
+    assert files(small_disk) == [KEY]
+
+
+def test_a_copy_that_finds_the_disk_full_leaves_nothing(
+    small_disk: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    large = finished(tmp_path_factory.mktemp("staged"), bytes(100_000), KEY)
+    with pytest.raises(DestinationFull, match="No space left on device"):
+        DirectorySink(small_disk).put(large)
+    assert files(small_disk) == []
+
+
+def test_a_finished_file_that_is_gone_is_told(tmp_path: Path) -> None:
+    gone = finished(tmp_path, b"content", KEY)
+    Path(gone.path).unlink()
+    with pytest.raises(DestinationUnwritable, match="No such file"):
+        DirectorySink(tmp_path / "to").put(gone)
+
+
+def test_a_disk_with_too_little_room_takes_nothing_until_there_is_more(small_disk: Path) -> None:
+    sink = DirectorySink(small_disk, min_free_bytes=50_000)
+    assert put(sink, bytes(1000), "a")
+    temp = sink.open_temp()
+    filler = small_disk / "filler"
+    filler.write_bytes(bytes(30_000))
+    for refused in (sink.open_temp, lambda: sink.put(finished_as(temp, "b"))):
+        with pytest.raises(
+            DestinationFull, match=r": only 0 MB free, \[local_store\] min_free_megabytes is 0; make room"
+        ):
+            refused()
+    filler.unlink()
+    assert sink.put(finished_as(temp, "b"))
+    temp.close()
+
+
+def test_room_is_measured_before_the_folder_is_there(tmp_path: Path) -> None:
+    with pytest.raises(DestinationFull, match=r"min_free_megabytes is 1000000000000; make room"):
+        DirectorySink(tmp_path / "a" / "b", min_free_bytes=10**18).open_temp()
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_folder_that_is_taken_away_meanwhile_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As retention does with empty ones, between the making of the folder and the link in it."""
+    object_, real = finished(tmp_path, b"content", KEY), os.link
+    seen: list[Path] = []
+
+    def link(source: Path, target: Path) -> None:
+        if not seen:
+            target.parent.rmdir()
+        seen.append(target)
+        real(source, target)
+
+    monkeypatch.setattr(os, "link", link)
+    assert DirectorySink(tmp_path / "to").put(object_)
+    assert (tmp_path / "to" / KEY).read_bytes() == b"content"
+    assert len(seen) == 2

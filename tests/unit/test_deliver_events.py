@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import tempfile
@@ -19,11 +20,10 @@ from hypothesis import strategies as st
 from tests.support.examples import examples
 from tests.support.records import flow_log
 
-from flowglass.deliver import EventBuilder, LocalStore, ObjectBuilder, builder_for
+from flowglass.deliver import DirectorySink, EventBuilder, LocalStore
 from flowglass.fields import LogFormat
 from flowglass.fields.contracts import I64, Destination, DestinationType, FlowLog, TrafficType
-from flowglass.fields.errors import DestinationFull, DestinationUnwritable, LogFormatError
-from flowglass.format import parse_key
+from flowglass.fields.errors import DestinationFull, LogFormatError
 
 PERIOD_S = 1_529_511_600  # 2018-06-20 16:20:00 UTC
 FORMAT = LogFormat.of(["srcaddr", "packets", "end"])
@@ -61,6 +61,17 @@ def many(count: int, interfaces: int = 1, seconds: int = 60) -> tuple[pa.RecordB
     return records([(owner, None, PERIOD_S + i % seconds, PERIOD_S + i % seconds, i) for i, owner in enumerate(owners)])
 
 
+def group(root: Path) -> DirectorySink:
+    return LocalStore(root).log_group(GROUP.name)
+
+
+def builder_of(flow_log: FlowLog, root: Path) -> EventBuilder:
+    """The builder for the group or the stream, whichever is the flow log's destination."""
+    return EventBuilder(
+        flow_log, group(root) if flow_log.destination == GROUP else LocalStore(root).delivery_stream(STREAM.name)
+    )
+
+
 def files(root: Path) -> list[str]:
     return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
 
@@ -85,7 +96,7 @@ def test_every_interface_has_a_stream_whose_events_are_in_order_of_their_start(t
             (ENI, None, PERIOD_S + 7, PERIOD_S + 7, 4),
         ]
     )
-    builder = EventBuilder(log(), LocalStore(tmp_path))
+    builder = EventBuilder(log(), group(tmp_path))
     builder.add(batch, ends)
     results = builder.close()
     found = {path.split("/")[2]: events(tmp_path / path) for path in files(tmp_path)}
@@ -115,7 +126,7 @@ def test_streams_are_named_by_interface_or_resource_and_traffic_type(
         (owner, resource, PERIOD_S, PERIOD_S, 1)
         for owner, resource in [(ENI, None), (None, "nat-1234567890abcdef"), (None, None), ("../eni/x", None)]
     ]
-    builder = EventBuilder(log(traffic_type=traffic_type), LocalStore(tmp_path))
+    builder = EventBuilder(log(traffic_type=traffic_type), group(tmp_path))
     builder.add(*records(rows, coded=coded))
     builder.close()
     streams = sorted(path.split("/")[2] for path in files(tmp_path))
@@ -125,7 +136,7 @@ def test_streams_are_named_by_interface_or_resource_and_traffic_type(
 
 def test_records_lie_in_the_five_minutes_of_their_end(tmp_path: Path) -> None:
     rows: list[Row] = [(ENI, None, end - 1, end, end - PERIOD_S) for end in range(PERIOD_S - 10, PERIOD_S + 610, 10)]
-    builder = EventBuilder(log(), LocalStore(tmp_path))
+    builder = EventBuilder(log(), group(tmp_path))
     builder.add(*records(rows))
     results = builder.close()
     assert [(result.key.split("/")[1][:14], result.records) for result in results] == [
@@ -141,7 +152,7 @@ def test_the_same_records_find_their_files_already_there(tmp_path: Path, destina
     batch, ends = many(500, interfaces=3)
     runs = []
     for _ in range(2):
-        builder = EventBuilder(log(destination), LocalStore(tmp_path))
+        builder = builder_of(log(destination), tmp_path)
         for first in range(0, 500, 100):
             builder.add(batch, ends, np.arange(first, first + 100))
         runs.append(builder.close())
@@ -156,7 +167,7 @@ def test_equal_records_of_other_flow_logs_and_later_ones_have_files_of_their_own
     tmp_path: Path, destination: Destination
 ) -> None:
     for name in ("fl-1234abcd", "fl-1234abce"):
-        builder = EventBuilder(log(destination, id=name), LocalStore(tmp_path))
+        builder = builder_of(log(destination, id=name), tmp_path)
         for _ in range(2):
             builder.add(*many(5))
             builder.settle(PERIOD_S + 300)
@@ -165,9 +176,27 @@ def test_equal_records_of_other_flow_logs_and_later_ones_have_files_of_their_own
     assert len(files(tmp_path)) == 4
 
 
+def test_files_are_named_by_whoever_knows_better(tmp_path: Path) -> None:
+    asked: list[tuple[str, int, int]] = []
+
+    def namer(flow_log: FlowLog, start_s: int, number: int, content_sha256: str, file_sha256: str) -> str:
+        asked.append((flow_log.id, start_s, number))
+        assert content_sha256 == file_sha256
+        return file_sha256[:8]
+
+    builder = EventBuilder(log(), group(tmp_path), namer=namer)
+    builder.add(*many(4, interfaces=2))
+    builder.settle(PERIOD_S + 300)
+    builder.add(*many(2))
+    builder.close()
+    assert asked == [(log().id, PERIOD_S, 0)] * 2 + [(log().id, PERIOD_S, 1)]
+    for path in tmp_path.rglob("*.jsonl"):
+        assert path.stem == f"20180620T1620Z_{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}"
+
+
 def test_a_delivery_stream_has_the_lines_as_they_came_in_folders_of_hours(tmp_path: Path) -> None:
     rows: list[Row] = [(ENI, None, PERIOD_S + 9, PERIOD_S + 9, 1), (None, None, PERIOD_S, PERIOD_S, 2)]
-    builder = builder_for(log(STREAM), LocalStore(tmp_path))
+    builder = builder_of(log(STREAM), tmp_path)
     builder.add(*records(rows))
     builder.add(*records([("eni-b", None, PERIOD_S + 3, PERIOD_S + 3, 3)]))
     (result,) = builder.close()
@@ -187,7 +216,7 @@ def test_a_delivery_stream_has_the_lines_as_they_came_in_folders_of_hours(tmp_pa
 def test_whatever_a_text_holds_its_line_is_json(tmp_path: Path, destination: Destination, value: str) -> None:
     batch, ends = records([(ENI, None, PERIOD_S, PERIOD_S, 1)] * 3)
     batch = batch.set_column(0, "srcaddr", pa.array([value] * 3, pa.string()))
-    builder = EventBuilder(log(destination), LocalStore(tmp_path))
+    builder = builder_of(log(destination), tmp_path)
     builder.add(batch, ends)
     builder.close()
     (path,) = files(tmp_path)
@@ -199,7 +228,7 @@ def test_whatever_a_text_holds_its_line_is_json(tmp_path: Path, destination: Des
 
 def test_a_part_that_is_full_is_followed_by_a_further_one(tmp_path: Path) -> None:
     batch, ends = many(20_000, interfaces=4)
-    builder = EventBuilder(log(), LocalStore(tmp_path), max_bytes=100_000)
+    builder = EventBuilder(log(), group(tmp_path), max_bytes=100_000)
     for first in range(0, 20_000, 1000):
         builder.add(batch, ends, np.arange(first, first + 1000))
     results = builder.close()
@@ -212,7 +241,7 @@ def test_a_part_that_is_full_is_followed_by_a_further_one(tmp_path: Path) -> Non
 
 def test_settle_and_the_cap_of_open_periods_finish_what_is_over(tmp_path: Path) -> None:
     rows: list[Row] = [(ENI, None, PERIOD_S + 300 * i, PERIOD_S + 300 * i, i) for i in range(6)]
-    builder = EventBuilder(log(), LocalStore(tmp_path), open_periods=3)
+    builder = EventBuilder(log(), group(tmp_path), open_periods=3)
     builder.add(*records(rows))
     assert len(builder.results) == 3
     builder.settle(PERIOD_S + 1199)
@@ -224,7 +253,7 @@ def test_settle_and_the_cap_of_open_periods_finish_what_is_over(tmp_path: Path) 
 
 def test_abort_leaves_nothing_unfinished_and_tells_what_was_lost(tmp_path: Path) -> None:
     rows: list[Row] = [(ENI, None, end, end, 0) for end in range(PERIOD_S, PERIOD_S + 600)]
-    builder = EventBuilder(log(), LocalStore(tmp_path))
+    builder = EventBuilder(log(), group(tmp_path))
     builder.add(*records(rows))
     builder.settle(PERIOD_S + 300)
     assert builder.abort() == 300
@@ -233,7 +262,7 @@ def test_abort_leaves_nothing_unfinished_and_tells_what_was_lost(tmp_path: Path)
 
 
 def test_no_records_make_no_group(tmp_path: Path) -> None:
-    builder = EventBuilder(log(), LocalStore(tmp_path))
+    builder = EventBuilder(log(), group(tmp_path))
     builder.add(*records([]))
     builder.add(*many(5), rows=np.zeros(0, np.int64))
     assert builder.close() == []
@@ -243,7 +272,7 @@ def test_no_records_make_no_group(tmp_path: Path) -> None:
 def test_a_column_that_is_missing_is_told(tmp_path: Path) -> None:
     batch, ends = many(3)
     for name in ("start", "interface-id", "resource-id", "packets"):
-        builder = EventBuilder(log(), LocalStore(tmp_path))
+        builder = EventBuilder(log(), group(tmp_path))
         with pytest.raises(LogFormatError, match=name):
             builder.add(batch.drop_columns([name]), ends)
         assert builder.abort() == 3
@@ -252,8 +281,8 @@ def test_a_column_that_is_missing_is_told(tmp_path: Path) -> None:
 
 def test_a_hundred_thousand_records_are_quick(tmp_path: Path) -> None:
     batch, ends = many(100_000, interfaces=500)
-    builder = EventBuilder(log(), LocalStore(tmp_path))
-    EventBuilder(log(), LocalStore(tmp_path)).add(*many(5))  # compiles
+    builder = EventBuilder(log(), group(tmp_path))
+    EventBuilder(log(), group(tmp_path)).add(*many(5))  # compiles
     began = time.process_time()
     builder.add(batch, ends)
     assert time.process_time() - began < 2
@@ -271,7 +300,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_is_told_and_no_record_is_counted_twice(small_disk: Path) -> None:
-    builder = EventBuilder(log(), LocalStore(small_disk))
+    builder = EventBuilder(log(), group(small_disk))
     builder.add(*many(8000, interfaces=5))  # 530 kB, and as much again in five files
     with pytest.raises(DestinationFull, match="make room"):
         builder.close()
@@ -282,30 +311,10 @@ def test_a_full_disk_is_told_and_no_record_is_counted_twice(small_disk: Path) ->
     assert len(found) == delivered
 
 
-def test_buckets_get_objects_under_the_folder_of_the_flow_log(tmp_path: Path) -> None:
-    store = LocalStore(tmp_path)
-    store.create_bucket("team-logs", 0)
-    bucket = Destination(DestinationType.S3, "team-logs", "flows")
-    builder = builder_for(log(bucket, prefix="flows"), store)
-    assert isinstance(builder, ObjectBuilder)
-    builder.add(*many(5))
-    (result,) = builder.close()
-    assert parse_key(result.key)
-    assert result.key.startswith("flows/AWSLogs/123456789012/vpcflowlogs/us-east-1/2018/06/20/")
-    assert (tmp_path / "s3" / "team-logs" / result.key).is_file()
-    assert [(row.objects, row.size_bytes) for row in store.list_buckets()] == [(1, result.size_bytes)]
-
-
-def test_a_bucket_or_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
-    store = LocalStore(tmp_path)
+def test_a_bucket_is_no_destination_of_events(tmp_path: Path) -> None:
     bucket = Destination(DestinationType.S3, "team-logs")
-    with pytest.raises(DestinationUnwritable, match="'team-logs': it does not exist"):
-        builder_for(log(bucket), store)
-    store.create_bucket("team-logs", 0)
-    with pytest.raises(DestinationUnwritable, match=r"fl-1234abcd: the folder '\.\./other'"):
-        builder_for(log(bucket, prefix="../other"), store)
     with pytest.raises(ValueError, match="neither a log group nor a delivery stream"):
-        builder_for(log(None), store)
+        EventBuilder(log(bucket), group(tmp_path))
 
 
 ROWS = st.lists(
@@ -332,8 +341,12 @@ class TestConservation:
         found: dict[tuple[str, int], list[tuple[int, str]]] = defaultdict(list)
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
+            store = LocalStore(root)
             builder = EventBuilder(
-                log(STREAM if firehose else GROUP), LocalStore(root), max_bytes=max_bytes, open_periods=open_periods
+                log(STREAM if firehose else GROUP),
+                store.delivery_stream(STREAM.name) if firehose else store.log_group(GROUP.name),
+                max_bytes=max_bytes,
+                open_periods=open_periods,
             )
             number = 0
             for unnumbered in batches:

@@ -6,6 +6,7 @@ Rule: it wires rooms; who drives it decides when to stop, and calls `finish` or 
 from __future__ import annotations
 
 from flowglass.aggregate import Aggregator, FlowTable, WindowClock
+from flowglass.app.outputs import Output
 from flowglass.app.pipeline import Pipeline
 from flowglass.app.targets import Plan
 from flowglass.capture import CaptureFiles
@@ -14,14 +15,21 @@ from flowglass.inventory import Snapshot
 
 
 class Engine:
-    """Blocks of `source` in, objects of the plan's flow logs out. `frames`: taken so far."""
+    """Blocks of `source` in, records of the plan's flow logs out. `frames`: taken so far."""
 
     def __init__(
-        self, source: CaptureFiles, plan: Plan, snapshot: Snapshot | None, table: FlowTable, *, keep: int = 0
+        self,
+        source: CaptureFiles,
+        plan: Plan,
+        snapshot: Snapshot | None,
+        table: FlowTable,
+        output: Output,
+        *,
+        keep: int = 0,
     ) -> None:
         self.source = source
         self.aggregator = Aggregator(WindowClock(plan.interval_s), table)
-        self.pipeline = Pipeline(plan, snapshot, fixed_points=source.one_stream, keep=keep)
+        self.pipeline = Pipeline(plan, snapshot, output, fixed_points=source.one_stream, keep=keep)
         self.frames = 0
 
     def feed(self, block: FrameBlock) -> None:
@@ -31,7 +39,7 @@ class Engine:
         self.frames += len(block.frames)
 
     def finish(self) -> None:
-        """The source is at its end: record what is open and finish every object; raises as `feed`."""
+        """The source is at its end: record what is open and close the output; raises as `feed`."""
         for item in self.aggregator.finish():
             self.pipeline.take(item, self.source.points)
         self.pipeline.finish(self.source.points)

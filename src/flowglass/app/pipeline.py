@@ -1,6 +1,6 @@
-"""The way from flow batches to objects: observe, enrich, build; and NODATA for the windows without traffic.
+"""The way from flow batches to records: observe, enrich, hand over; and NODATA for the windows without traffic.
 
-Rule: it wires rooms and counts; what a record says is decided in `enrich`, where it goes in `deliver`.
+Rule: it wires rooms and counts; what a record says is decided in `enrich`, where it goes by the output.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from flowglass.app.targets import Plan, Target
+from flowglass.app.outputs import Output
+from flowglass.app.targets import Plan
 from flowglass.capture import SUPPORTED
-from flowglass.deliver import Delivered
 from flowglass.enrich import Enricher, Observations, ObserveCounts, Observer, Presence, traffic_mask
-from flowglass.fields.contracts import I32, I64, Bools, FlowBatch, Point, TrafficType, Watermark
+from flowglass.fields.contracts import I32, I64, Bools, FlowBatch, FlowLog, Point, TrafficType, Watermark
 from flowglass.inventory import Snapshot, of_points
 
 SLICE_RECORDS: Final = 1 << 16
@@ -47,22 +47,26 @@ class _Passed:
 
 
 class Pipeline:
-    """Turns FlowBatch and Watermark into objects of the plan's flow logs.
+    """Turns FlowBatch and Watermark into records of the plan's flow logs, and hands them to an output.
 
     `fixed_points`: all capture points are known from the start, so windows without traffic are decided as soon as
     every point is past them, else at the end. `keep`: how many of the first records to keep for showing.
-    `counts`: observations; `records`: written, over all flow logs; `unwanted`: observations that no flow log took.
+    `counts`: observations; `records`: written, over all flow logs; `by_flow_log`: the same by id, in the order of
+    their first; `unwanted`: observations that no flow log took.
     """
 
-    def __init__(self, plan: Plan, inventory: Snapshot | None, *, fixed_points: bool, keep: int = 0) -> None:
+    def __init__(
+        self, plan: Plan, inventory: Snapshot | None, output: Output, *, fixed_points: bool, keep: int = 0
+    ) -> None:
         self._plan = plan
+        self._output = output
         self._inventory = inventory
         self._fixed_points = fixed_points
         self._keep = keep
         self._points: list[Point] = []
         self._presence: Presence | None = None
         self._passed = _Passed()
-        self._targets: dict[str, Target] = {}
+        self.by_flow_log: dict[str, int] = {}
         self.counts = ObserveCounts()
         self.records = 0
         self.unwanted = 0
@@ -77,27 +81,15 @@ class Pipeline:
         elif self._passed.move(item):
             self._pass(self._passed.lowest_s, self._meet(points))
 
-    def finish(self, points: Sequence[Point]) -> list[Delivered]:
-        """Finish every object and return all; `points` are all of the source's."""
+    def finish(self, points: Sequence[Point]) -> None:
+        """Nothing comes any more; `points` are all of the source's."""
         if points:
             self._settle_presence(None, self._meet(points))
-        for target in self._targets.values():
-            target.builder.close()
-        return self.delivered
+        self._output.close()
 
     def abort(self) -> int:
-        """Drop the objects that are not finished; return how many records they held."""
-        return sum(target.builder.abort() for target in self._targets.values())
-
-    @property
-    def delivered(self) -> list[Delivered]:
-        """The objects finished so far."""
-        return [result for target in self._targets.values() for result in target.builder.results]
-
-    @property
-    def targets(self) -> list[Target]:
-        """The flow logs that have records, in the order of their first."""
-        return list(self._targets.values())
+        """Drop what is not finished; return how many records that were."""
+        return self._output.abort()
 
     def _meet(self, points: Sequence[Point]) -> Presence:
         """Look at capture points that are new, and make their interfaces where no inventory does."""
@@ -128,16 +120,15 @@ class Pipeline:
             batch = self._enricher.records(seen, start, stop)
             ends = seen.flows["last_ns"][start:stop] // _NS
             part = {kind: mask[start:stop] for kind, mask in wanted.items()}
-            taken = self._build(batch, ends, seen.interface[start:stop], part)
+            taken = self._hand_over(batch, seen.window_start_s, ends, seen.interface[start:stop], part)
             self.unwanted += int(len(taken) - np.count_nonzero(taken))
 
     def _pass(self, before_s: int, presence: Presence) -> None:
-        """Every point is past this second: decide who was quiet before it, finish the objects of before."""
+        """Every point is past this second: decide who was quiet before it, and let the output know."""
         if self._fixed_points:
             self._settle_presence(before_s, presence)
             before_s = min(before_s, presence.decided_before_s)
-        for target in self._targets.values():
-            target.builder.settle(before_s)
+        self._output.settle(before_s)
 
     def _settle_presence(self, before_s: int | None, presence: Presence) -> None:
         absent = presence.finish() if before_s is None else presence.settle(before_s)
@@ -150,21 +141,31 @@ class Pipeline:
             ends: I64 = np.full(len(interfaces), window_start_s + window_s - 1, np.int64)
             everyone: Bools = np.ones(len(interfaces), np.bool_)
             before = self.records
-            self._build(batch, ends, interfaces, dict.fromkeys(TrafficType, everyone))
+            self._hand_over(batch, window_start_s, ends, interfaces, dict.fromkeys(TrafficType, everyone))
             self.nodata += self.records - before
 
-    def _build(self, batch: pa.RecordBatch, ends: I64, interfaces: I32, wanted: Mapping[TrafficType, Bools]) -> Bools:
-        """Append to each flow log the rows of its traffic type and interfaces; return the rows that any took."""
+    def _hand_over(
+        self,
+        batch: pa.RecordBatch,
+        window_start_s: int,
+        ends: I64,
+        interfaces: I32,
+        wanted: Mapping[TrafficType, Bools],
+    ) -> Bools:
+        """Give each flow log the rows of its traffic type and interfaces; return the rows that any took."""
         taken: Bools = np.zeros(len(ends), np.bool_)
+        shares: list[tuple[FlowLog, I64 | None]] = []
         for target in self._asked:
             mask = wanted[target.flow_log.traffic_type] & target.interfaces[interfaces]
             count = int(np.count_nonzero(mask))
             if not count:
                 continue
-            target.add(batch, ends, None if count == len(mask) else np.flatnonzero(mask))
-            self._targets.setdefault(target.flow_log.id, target)
+            shares.append((target.flow_log, None if count == len(mask) else np.flatnonzero(mask)))
+            self.by_flow_log[target.flow_log.id] = self.by_flow_log.get(target.flow_log.id, 0) + count
             self.records += count
             taken |= mask
+        if shares:
+            self._output.add(batch, window_start_s, ends, shares)
         if len(self.first) < self._keep:
             shown = batch.take(np.flatnonzero(taken)[: self._keep - len(self.first)])
             self.first.extend(shown.to_pylist())

@@ -16,10 +16,11 @@ from flowglass.aggregate import FlowTable
 from flowglass.app import advice
 from flowglass.app.engine import Engine
 from flowglass.app.options import RecordOptions
+from flowglass.app.out import Out, opened
+from flowglass.app.outputs import ObjectOutput
 from flowglass.app.summary import PointSummary, Summary
 from flowglass.app.targets import RecordPlan
 from flowglass.capture import SUPPORTED, CaptureFiles, link_type_name, named_captures
-from flowglass.deliver import DirectorySink, Sink
 from flowglass.fields.contracts import FrameBlock
 from flowglass.fields.errors import CaptureDamaged, CaptureEmpty, LinkTypeUnsupported, OptionError
 from flowglass.inventory import Snapshot, load
@@ -75,7 +76,7 @@ def record(
     keep: int = 0,
     watch: Watcher | None = None,
 ) -> tuple[Summary, list[CaptureDamaged]]:
-    """Record captures into the folder `out`, which stands for a bucket.
+    """Record captures into `out`: a folder, which stands for a bucket, or `s3://BUCKET/FOLDER`.
 
     Returns the account and the damage found in captures; what stands before damage is recorded. After Ctrl-C the
     objects that were complete are there and the account says what was cut off; what came from a pipe is recorded up to
@@ -83,14 +84,11 @@ def record(
     `flowglass.fields.errors` that a wrong capture, inventory or destination is.
     """
     started = time.monotonic()
-    if not out or "\0" in out:
-        raise OptionError(f"--out {out!r}: name a folder; it stands for the bucket")
-    if "://" in out:
-        raise OptionError(f"--out {out}: only folders can be written to; name one, it stands for the bucket")
-    snapshot = load(inventory, account=options.account, region=options.region) if inventory else None
-    named = named_captures(captures)
-    recording = _Recording(CaptureFiles(named), DirectorySink(out), options, snapshot, keep)
-    recording.run(watch)
+    with opened(out) as place:
+        snapshot = load(inventory, account=options.account, region=options.region) if inventory else None
+        named = named_captures(captures)
+        recording = _Recording(CaptureFiles(named), place, options, snapshot, keep)
+        recording.run(watch)
     summary = recording.summary(time.monotonic() - started)
     if not summary.interrupted:
         _refuse_nothing(named[0].path, recording.source, summary)
@@ -101,14 +99,16 @@ class _Recording:
     """One run: its rooms wired together."""
 
     def __init__(
-        self, source: CaptureFiles, sink: Sink, options: RecordOptions, snapshot: Snapshot | None, keep: int
+        self, source: CaptureFiles, place: Out, options: RecordOptions, snapshot: Snapshot | None, keep: int
     ) -> None:
         self._options = options
         self._snapshot = snapshot
-        self._sink = sink
+        self._sink = place.sink
         self._sink.clean()
         self.source = source
-        self._engine = Engine(source, RecordPlan(options, sink), snapshot, _table(options), keep=keep)
+        self._output = ObjectOutput(place.sink)
+        plan = RecordPlan(options, place.prefix)
+        self._engine = Engine(source, plan, snapshot, _table(options), self._output, keep=keep)
         self._aggregator = self._engine.aggregator
         self._pipeline = self._engine.pipeline
         self._interruption = _Interruption()
@@ -165,8 +165,8 @@ class _Recording:
             nodata=self._pipeline.nodata,
             filtered=self._pipeline.unwanted,
             dropped_records=self._dropped_records,
-            objects=tuple(self._pipeline.delivered),
-            flow_logs=tuple(target.flow_log.id for target in self._pipeline.targets),
+            objects=tuple(self._output.results),
+            flow_logs=tuple(self._pipeline.by_flow_log),
             seconds=seconds,
             interrupted=self._interrupted,
             warnings=(

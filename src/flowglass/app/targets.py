@@ -1,72 +1,28 @@
-"""What records are made for: flow logs, the interfaces each of them logs, and the builders of their objects.
+"""What records are made for: flow logs, and the interfaces that each of them logs.
 
-Rule: a plan says which; the pipeline asks it anew whenever there is another snapshot. A builder outlives snapshots.
+Rule: a plan says which; the pipeline asks it anew whenever there is another snapshot.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Final, Protocol
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
-import pyarrow as pa
 
 from flowglass.app.options import RecordOptions
-from flowglass.deliver import Delivered, ObjectBuilder, Sink
 from flowglass.fields import Column
-from flowglass.fields.contracts import I64, Bools, FlowLog
+from flowglass.fields.contracts import Bools, FlowLog
 from flowglass.inventory import Snapshot
 
-_VERSION: Final = "version"
 
-
-class Builder(Protocol):
-    """Makes objects of records; see `ObjectBuilder`."""
-
-    @property
-    def results(self) -> list[Delivered]:
-        """What was delivered, in order."""
-        ...
-
-    def add(self, batch: pa.RecordBatch, end_s: I64, rows: I64 | None = None) -> None:
-        """Append rows of a batch."""
-        ...
-
-    def settle(self, before_s: int) -> None:
-        """Finish the objects of periods that end at or before this second."""
-        ...
-
-    def close(self) -> list[Delivered]:
-        """Finish every object and return all."""
-        ...
-
-    def abort(self) -> int:
-        """Drop what is open; return how many records that were."""
-        ...
-
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Target:
-    """One flow log. `interfaces`: (n,) bool, the rows of the snapshot's interfaces that it logs; `records`: so far.
-
-    `own_version`: the batch's column `version` is of other flow logs too, so this one's replaces it.
-    """
+    """One flow log. `interfaces`: (n,) bool, the rows of the snapshot's interfaces that it logs."""
 
     flow_log: FlowLog
     interfaces: Bools
-    builder: Builder
-    own_version: bool = False
-    records: int = 0
-
-    def add(self, batch: pa.RecordBatch, end_s: I64, rows: I64 | None) -> None:
-        """Append rows of a batch (all if None) to the flow log's objects."""
-        if self.own_version and _VERSION in batch.schema.names:
-            place = batch.schema.get_field_index(_VERSION)
-            version = pa.array(np.full(batch.num_rows, self.flow_log.log_format.version, np.int32))
-            batch = batch.set_column(place, _VERSION, version)
-        self.builder.add(batch, end_s, rows)
-        self.records += len(end_s) if rows is None else len(rows)
 
 
 class Plan(Protocol):
@@ -84,7 +40,7 @@ class Plan(Protocol):
 
     @property
     def version(self) -> int:
-        """What the column `version` says before a target has its own."""
+        """What the column `version` says."""
         ...
 
     @property
@@ -98,17 +54,16 @@ class Plan(Protocol):
         ...
 
     def targets(self, snapshot: Snapshot) -> Sequence[Target]:
-        """The flow logs for the interfaces of a snapshot; the same objects as long as their interfaces are."""
+        """The flow logs for the interfaces of a snapshot."""
         ...
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class RecordPlan:
-    """`record`: one flow log an account and region, made from the options; all go to one sink."""
+    """`record`: one flow log an account and region, made from the options. `prefix`: folder in the bucket."""
 
     options: RecordOptions
-    sink: Sink
-    _builders: dict[tuple[str, str], ObjectBuilder] = field(default_factory=dict)
+    prefix: str = ""
 
     @property
     def interval_s(self) -> int:
@@ -144,11 +99,6 @@ class RecordPlan:
         number = {scope: place for place, scope in enumerate(dict.fromkeys(scopes))}
         scope_of = np.array([number[scope] for scope in scopes], np.int32)
         return [
-            Target(self.options.flow_log(*scope), scope_of == place, self._builder(scope))
+            Target(replace(self.options.flow_log(*scope), prefix=self.prefix), scope_of == place)
             for scope, place in number.items()
         ]
-
-    def _builder(self, scope: tuple[str, str]) -> ObjectBuilder:
-        if scope not in self._builders:
-            self._builders[scope] = ObjectBuilder(self.options.flow_log(*scope), self.sink)
-        return self._builders[scope]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from flowglass.control.agents import known_places
     from flowglass.control.audit import AuditLog
     from flowglass.control.call import Role, Services
+    from flowglass.control.census import ACTIONS, Overview, overview
     from flowglass.control.service import Answer, Arrival, Service
     from flowglass.control.store import Store, StoreUnavailable
     from flowglass.control.store.keys import KeyRow
@@ -23,12 +24,14 @@ _LATER = {
     "agents": ("known_places",),
     "audit": ("AuditLog",),
     "call": ("Role", "Services"),
+    "census": ("ACTIONS", "Overview", "overview"),
     "service": ("Answer", "Arrival", "Service"),
     "store": ("Store", "StoreUnavailable"),
     "store.keys": ("KeyRow",),
 }
 
 __all__ = [
+    "ACTIONS",
     "AGENT_PATH",
     "AGENT_REGION",
     "AGENT_SERVICE",
@@ -38,6 +41,7 @@ __all__ = [
     "AuditLog",
     "HttpRequest",
     "KeyRow",
+    "Overview",
     "Role",
     "Service",
     "Services",
@@ -46,6 +50,7 @@ __all__ = [
     "faults",
     "keys",
     "known_places",
+    "overview",
     "sign",
 ]
 

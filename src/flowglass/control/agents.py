@@ -32,6 +32,8 @@ from flowglass.inventory import document_fault
 MOST_RESOURCES: Final = 200_000
 Word = Annotated[str, Field(min_length=1, max_length=256)]
 Account = Annotated[str, Field(pattern=r"^[0-9]{12}$")]
+Number = Annotated[str, Field(min_length=1, max_length=2048)]
+"""What a number is of: a name, and of some a destination, whose own name may be long."""
 
 
 class _Body(BaseModel):
@@ -86,7 +88,7 @@ class Report(_Body):
     """What the agent did since it last reported, and its counters."""
 
     deliveries: Annotated[list[DeliveryBody], Field(max_length=100_000)] = []
-    counters: Annotated[dict[Word, Annotated[int, Field(ge=0, lt=1 << 64)]], Field(max_length=10_000)] = {}
+    counters: Annotated[dict[Number, Annotated[int, Field(ge=0, lt=1 << 64)]], Field(max_length=10_000)] = {}
 
 
 class FlowLogs(_Body):

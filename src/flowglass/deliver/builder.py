@@ -11,13 +11,17 @@ from typing import Final
 
 import pyarrow as pa
 
-from flowglass.deliver.periods import Delivered, Part, PeriodBuilder, content_name
+from flowglass.deliver.periods import Delivered, Namer, Part, PeriodBuilder, content_name
 from flowglass.deliver.sinks import Sink
 from flowglass.fields.contracts import I64, FileFormat, FinishedObject, FlowLog
 from flowglass.format import ObjectFile, ParquetFile, TextFile, TextFormat, object_key
 
-MAX_BYTES: Final = 75_000_000
+CAP_BYTES: Final = 75_000_000
 """AWS's cap of one object (the page of 2023 and the one on transit gateways)."""
+
+MAX_BYTES: Final = CAP_BYTES * 4 // 5
+"""At which an object is finished: what its writer holds back (a row group of Parquet) and the records of one more call
+fit under the cap, as long as a record takes no more than 100 bytes compressed; 20 to 40 are usual."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,13 +40,23 @@ class _Object(Part):
 class ObjectBuilder(PeriodBuilder[_Object]):
     """Builds the objects of one flow log and hands them to a sink.
 
-    `max_bytes`: the size of an object (compressed) at which it is finished and a further part begun.
+    `namer`: gives the eight hex digits of a name; `max_bytes`: the size of an object (compressed) at which it is
+    finished and a further part begun.
     """
 
-    def __init__(self, flow_log: FlowLog, sink: Sink, *, max_bytes: int = MAX_BYTES, open_periods: int = 4) -> None:
+    def __init__(
+        self,
+        flow_log: FlowLog,
+        sink: Sink,
+        *,
+        namer: Namer = content_name,
+        max_bytes: int = MAX_BYTES,
+        open_periods: int = 4,
+    ) -> None:
         super().__init__(max_bytes=max_bytes, open_periods=open_periods)
         self._flow_log = flow_log
         self._sink = sink
+        self._namer = namer
         self._text = TextFormat(flow_log.log_format)
 
     def _begin(self, end_s: int) -> _Object:
@@ -63,11 +77,12 @@ class ObjectBuilder(PeriodBuilder[_Object]):
 
     def _deliver(self, part: _Object, start_s: int, number: int) -> Iterator[Delivered]:
         part.file.close()
-        name = content_name(self._flow_log, start_s, number, part.content_sha256())
+        sha256 = part.temp.sha256()
+        name = self._namer(self._flow_log, start_s, number, part.content_sha256(), sha256)
         finished = FinishedObject(
             path=str(part.temp.path),
             key=object_key(self._flow_log, start_s, name),
-            sha256=part.temp.sha256(),
+            sha256=sha256,
             first_end_s=part.first_end_s,
             last_end_s=part.last_end_s,
             records=part.records,

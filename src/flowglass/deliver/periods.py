@@ -1,23 +1,28 @@
 """Records sorted into periods of five minutes by their `end`, and when what was made of a period is finished.
 
-Rule: what a file is called follows from its flow log, period, part and content alone, so the same records find their
-files already there. Nothing is kept of a record but in its part's temporary file.
+Rule: what a file is called follows from its flow log, period, part and content, and in the spool from who builds it
+for which unit; never from the time or chance, so the same records find their files already there. Nothing is kept of a
+record but in its part's temporary file.
 """
 
 from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
+from flowglass.deliver.spool.model import StagedObject
 from flowglass.deliver.temp import TempFile
 from flowglass.fields.contracts import I64, FlowLog
 from flowglass.format import PERIOD_S
+
+_DIGITS: Final = 8
+"""Of the hash in AWS's names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +147,35 @@ class PeriodBuilder(ABC, Generic[P]):
         """Put everything of a part at its destination; `number`: which part of its period it is."""
 
 
-def content_name(flow_log: FlowLog, start_s: int, number: int, content_sha256: str) -> str:
-    """The eight hex digits that tell files of one period apart."""
-    named = f"{flow_log.id} {start_s} {number} {content_sha256}"
-    return hashlib.sha256(named.encode()).hexdigest()[:8]
+Namer = Callable[[FlowLog, int, int, str, str], str]
+"""(flow log, first second of the period, number of the part in it, SHA-256 of the content before compression and of the
+file, both in hex) to the eight hex digits that tell files of one period apart."""
+
+
+def content_name(flow_log: FlowLog, start_s: int, number: int, content_sha256: str, _file_sha256: str) -> str:
+    """The name where there is no spool: the same content has the same name, whatever compressed it. A Namer."""
+    return _digits(f"{flow_log.id} {start_s} {number} {content_sha256}")
+
+
+def unit_namer(writer: str, unit_id: int, salt: int = 0) -> Namer:
+    """Names of the files of a unit of a spool; no other unit, writer (the spool's UUID) or salt gives the same ones."""
+
+    def name(flow_log: FlowLog, start_s: int, number: int, _content_sha256: str, file_sha256: str) -> str:
+        return _digits(f"{flow_log.id} {writer} {start_s} {unit_id}.{number} {file_sha256} {salt}")
+
+    return name
+
+
+def renamed_key(flow_log: FlowLog, staged: StagedObject, writer: str, unit_id: int, salt: int) -> str:
+    """Another key for an object whose own is taken by a foreign one: the same but for the eight hex digits.
+
+    `salt`: 1, 2, … with every try. The object's number is here that in its unit, not that in its period.
+    """
+    name = unit_namer(writer, unit_id, salt)
+    digits = name(flow_log, staged.period_start_s, staged.number, "", staged.finished.sha256)
+    before, _, after = staged.finished.key.rpartition("_")
+    return f"{before}_{digits}{after[_DIGITS:]}"
+
+
+def _digits(named: str) -> str:
+    return hashlib.sha256(named.encode()).hexdigest()[:_DIGITS]

@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from flowglass.deliver import faults
 from flowglass.deliver.conditions import context_of, implied, may_hold
 from flowglass.deliver.globs import covers, meets
 from flowglass.fields.contracts import DestinationFault, DestinationUse
@@ -91,9 +92,9 @@ def append(policy: Policy | None, wanted: Sequence[Policy]) -> dict[str, Any] | 
     name = bucket.rpartition(":")[2]
     if any(key in have for have in present for key in ("NotPrincipal", "NotAction")):
         sids = " and ".join(one["Sid"] for one in missing)
-        return DestinationFault(
-            "400",
-            f"{access_denied(name)}: its bucket policy has NotPrincipal or NotAction, to which nothing is added; "
+        return faults.access_denied(
+            name,
+            "its bucket policy has NotPrincipal or NotAction, to which nothing is added; "
             f"add the statement {sids} for {SERVICE} by hand",
         )
     head = policy or {"Version": "2012-10-17", "Id": "AWSLogDeliveryWrite20150319"}
@@ -116,11 +117,6 @@ def allows(policy: Policy | None, use: DestinationUse, partition: str = "aws") -
     """
     write, _ = statements(use, partition)
     return not policy or not any(_denies(statement, write) for statement in _many(policy["Statement"]))
-
-
-def access_denied(name: str) -> str:
-    """AWS's words for a destination that may not be used."""
-    return f"Access Denied for LogDestination: {name}. Please check LogDestination permission"
 
 
 def _statement_fault(statement: object) -> str | None:

@@ -30,7 +30,7 @@ def make_folders(folder: Path) -> None:
     """Make a folder and those above it, each durable in its parent. Raises OSError."""
     missing: list[Path] = []
     while not folder.is_dir():
-        if folder.exists():
+        if folder.exists() and not folder.is_dir():  # it may have been made just now
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
         missing.append(folder)
         folder = folder.parent

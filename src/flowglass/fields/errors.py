@@ -14,7 +14,10 @@ Error:
     ├── ObjectUnreadable       a flow-log object that cannot be read
     ├── DeliveryError
     │   ├── DestinationUnwritable  a folder that cannot be written
-    │   └── DestinationFull        no space left
+    │   ├── DestinationFull        no space left
+    │   ├── DestinationRefused     a service that refuses: credentials, rights, no such bucket
+    │   ├── DestinationThrottled   a service that asks for fewer requests
+    │   └── DestinationUnreachable a service that does not answer, or not as it should
     └── StateError             a state that cannot be used
 
 Rule: a caller's mistake raises one of these with one line: what, where, what to do; a wrong configuration has a line
@@ -105,6 +108,11 @@ class DeliveryError(Error):
 
     exit_code: ClassVar[int] = 30
 
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        """Take how long a service asks to wait before the next attempt, None where none does."""
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
 
 class DestinationUnwritable(DeliveryError):
     """The destination cannot be written. Check that it is a folder and that you may write there."""
@@ -118,8 +126,26 @@ class DestinationFull(DeliveryError):
     exit_code: ClassVar[int] = 32
 
 
+class DestinationRefused(DeliveryError):
+    """The destination refuses: wrong or expired credentials, no right to write, no such bucket, group or stream."""
+
+    exit_code: ClassVar[int] = 33
+
+
+class DestinationThrottled(DeliveryError):
+    """The destination asks for fewer requests. Try again later, or raise its quota."""
+
+    exit_code: ClassVar[int] = 34
+
+
+class DestinationUnreachable(DeliveryError):
+    """The destination does not answer, or fails. Check its endpoint and the network; try again later."""
+
+    exit_code: ClassVar[int] = 35
+
+
 class StateError(Error):
-    """The state of the control plane cannot be used. The message names it, the reason and the remedy."""
+    """The server's state or the agent's spool cannot be used. The message names it, the reason and the remedy."""
 
     exit_code: ClassVar[int] = 40
 

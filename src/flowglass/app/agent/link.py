@@ -17,8 +17,8 @@ from flowglass.app.agent import flow_logs as known
 from flowglass.app.agent.client import Client, ServerRefused, ServerUnreachable
 from flowglass.app.agent.feed import InventoryFeed
 from flowglass.app.agent.identity import default_name, enrol, read_identity
-from flowglass.app.agent.journal import Journal
 from flowglass.app.config import Config
+from flowglass.deliver import Status
 from flowglass.fields.contracts import FlowLog
 from flowglass.fields.errors import OptionError
 
@@ -30,10 +30,14 @@ _REMEDIES: Final = {
 """What a person can do where the server refuses, by the fault's code."""
 
 
+Figures = Callable[[], tuple[Sequence[Status], Mapping[str, int]]]
+"""How deliveries went, and the numbers of this agent by name."""
+
+
 class ServerLink:
     """`flow_logs`: what the server said last, also before a restart.
 
-    `welcome`: is told of each flow log when the agent learns of it, once.
+    `figures`: what to report; `welcome`: is told of each flow log when the agent learns of it, once.
     Raises OptionError where no server is named.
     """
 
@@ -43,7 +47,7 @@ class ServerLink:
         data: Path,
         log: BoundLogger,
         feed: InventoryFeed,
-        journal: Journal,
+        figures: Figures,
         welcome: Callable[[FlowLog], None],
     ) -> None:
         if not config.agent.server:
@@ -53,7 +57,8 @@ class ServerLink:
         self._data = data
         self._log = log
         self._feed = feed
-        self._journal = journal
+        self._figures = figures
+        self._told: dict[str, Status] = {}
         self._welcome = welcome
         self._client: Client | None = None
         self._due = 0.0
@@ -113,6 +118,7 @@ class ServerLink:
 
     def _absent(self, event: str, reason: str) -> None:
         self._feed.forget()
+        self._told.clear()  # as with the inventory: the server may come back without what it was told
         if event != self._trouble:
             self._log.error(event, server=self._agent.server, reason=reason, known_flow_logs=len(self.flow_logs))
         self._trouble = event
@@ -137,7 +143,6 @@ class ServerLink:
                 self._welcome(flow_log)
         for name in sorted(before - {flow_log.id for flow_log in self.flow_logs}):
             self._log.info("flow_log_removed", flow_log=name)
-            self._journal.deliveries.pop(name, None)
 
     def _readable(self, rows: Sequence[Mapping[str, Any]]) -> list[FlowLog]:
         return known.flow_logs(
@@ -145,20 +150,18 @@ class ServerLink:
         )
 
     def _report(self, client: Client) -> None:
-        """Tell how deliveries went, and the sums."""
-        untold = {name: delivery for name, delivery in self._journal.deliveries.items() if not delivery.told}
+        """Tell how deliveries went where that is news, and the numbers."""
+        statuses, counters = self._figures()
+        news = [status for status in statuses if self._told.get(status.flow_log_id) != status]
         rows = [
             {
-                "flow_log_id": name,
-                "status": delivery.status,
-                "message": delivery.message,
-                "at_ms": delivery.at_ms,
-                "objects": delivery.objects,
+                "flow_log_id": status.flow_log_id,
+                "status": "SUCCESS" if status.message is None else "FAILED",
+                "message": status.message,
+                "at_ms": status.at_ms,
+                "objects": status.objects,
             }
-            for name, delivery in untold.items()
+            for status in news
         ]
-        client.call("report", {"deliveries": rows, "counters": self._journal.counters})
-        for delivery in untold.values():
-            delivery.told = True
-        if untold:
-            self._journal.write()
+        client.call("report", {"deliveries": rows, "counters": dict(counters)})
+        self._told.update((status.flow_log_id, status) for status in news)

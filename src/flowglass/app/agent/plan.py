@@ -1,4 +1,4 @@
-"""Which interfaces each flow log records, and the one run that serves all flow logs of an interval.
+"""Which interfaces each flow log records, and the one run that serves all of them.
 
 Rule: a flow log of a VPC or subnet covers whatever interfaces the snapshot has there, so those that come later join it.
 """
@@ -13,14 +13,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flowglass.app.targets import Builder, Target
-from flowglass.fields import FIELDS, Column
-from flowglass.fields.contracts import Bools, DestinationType, FlowLog, ResourceType
+from flowglass.app.targets import Target
+from flowglass.deliver import BASE_WINDOW_S, union
+from flowglass.fields import Column
+from flowglass.fields.contracts import Bools, FlowLog, ResourceType
 from flowglass.inventory import Snapshot
 
 _UNKNOWN_PLACE: Final = ("000000000000", "local-1")
-_EVENT_FIELDS: Final = ("interface-id", "resource-id", "start")
-"""What log streams and events are made of, besides the record's line."""
 
 
 def covers(flow_log: FlowLog, snapshot: Snapshot) -> Bools:
@@ -47,36 +46,20 @@ def _equals(column: pa.StringArray, text: str) -> Bools:
 
 @dataclass(slots=True)
 class AgentPlan:
-    """Flow logs of one interval and the builders of their objects, in the same order."""
+    """One run for all flow logs, in base windows: longer intervals are merged when their objects are built."""
 
-    interval_s: int
     flow_logs: Sequence[FlowLog]
-    builders: Sequence[Builder]
     assume_accept: bool = False
     columns: tuple[Column, ...] = field(init=False)
     version: int = field(init=False)
+    interval_s: int = field(init=False, default=BASE_WINDOW_S)
     place: tuple[str, str] = field(init=False, default=_UNKNOWN_PLACE)
 
     def __post_init__(self) -> None:
-        self.columns = _union(self.flow_logs)
+        self.columns = union(self.flow_logs)
         self.version = max(flow_log.log_format.version for flow_log in self.flow_logs)
 
     def targets(self, snapshot: Snapshot) -> Sequence[Target]:
         """A target for each flow log that covers any interface."""
-        made = []
-        for flow_log, builder in zip(self.flow_logs, self.builders, strict=True):
-            interfaces = covers(flow_log, snapshot)
-            if interfaces.any():
-                own_version = flow_log.log_format.version != self.version
-                made.append(Target(flow_log, interfaces, builder, own_version=own_version))
-        return made
-
-
-def _union(flow_logs: Sequence[FlowLog]) -> tuple[Column, ...]:
-    """Every column that any flow log asks for, once."""
-    columns: dict[str, Column] = {}
-    for flow_log in flow_logs:
-        columns.update((column.label, column) for column in flow_log.log_format.columns)
-        if flow_log.destination is not None and flow_log.destination.type is not DestinationType.S3:
-            columns.update((name, Column(FIELDS[name])) for name in _EVENT_FIELDS)
-    return tuple(columns.values())
+        found = [Target(flow_log, covers(flow_log, snapshot)) for flow_log in self.flow_logs]
+        return [target for target in found if target.interfaces.any()]

@@ -1,6 +1,7 @@
-"""The agent's work: captures out of the folder, recorded, remembered, moved aside.
+"""The agent's work: captures out of the folder, recorded into the spool, moved aside.
 
-Rule: a capture leaves the folder only when every flow log has its records; what fails is tried again, later each time.
+Rule: a capture leaves the folder only when the spool has its records for every flow log; what fails is tried again,
+later each time. Delivery goes on by itself from there.
 """
 
 from __future__ import annotations
@@ -14,13 +15,12 @@ from structlog.stdlib import BoundLogger
 
 from flowglass import jit
 from flowglass.app.agent.captures import CaptureFolder, digest_of
-from flowglass.app.agent.journal import Journal
-from flowglass.app.agent.recorder import GuardedBuilder, Recorded, Stopped, record_capture
+from flowglass.app.agent.recorder import Recorded, Stopped, record_capture, source_of
 from flowglass.app.config import Capture
 from flowglass.app.stop import Stop
-from flowglass.deliver import LocalStore
+from flowglass.deliver import Spool
 from flowglass.fields.contracts import FlowLog
-from flowglass.fields.errors import CaptureError, DestinationUnwritable
+from flowglass.fields.errors import CaptureError, DeliveryError
 from flowglass.inventory import Snapshot
 
 LONGEST_PAUSE_S: Final = 60.0
@@ -30,25 +30,15 @@ _NO_FLOW_LOG: Final = (
 )
 _NOT_OWNED: Final = "does the inventory have these addresses, MACs or devices?"
 _NOT_WANTED: Final = "is there a flow log of these interfaces, and of this traffic (ACCEPT, REJECT, ALL)?"
-_ACCESS, _UNKNOWN = "Access error", "Unknown error"  # AWS's texts of DeliverLogsErrorMessage
 
 
 class CaptureWork:
-    """Records what lies in `folder` into `store`; `stop` ends it between blocks of packets."""
+    """Records what lies in `folder` into `spool`; `stop` ends it between blocks of packets."""
 
-    def __init__(
-        self,
-        config: Capture,
-        folder: CaptureFolder,
-        store: LocalStore,
-        journal: Journal,
-        log: BoundLogger,
-        stop: Stop,
-    ) -> None:
+    def __init__(self, config: Capture, folder: CaptureFolder, spool: Spool, log: BoundLogger, stop: Stop) -> None:
         self._config = config
         self._folder = folder
-        self._store = store
-        self._journal = journal
+        self._spool = spool
         self._log = log
         self._stop = stop
         self._waiting: str | None = None
@@ -77,31 +67,35 @@ class CaptureWork:
             self._log.error("capture_unreadable", file=path.name, reason=error.strerror)
             self._later(path)
             return
-        done = self._journal.captures.get(digest, [])
+        done = self._spool.recorded(source_of(digest))
         wanted = [flow_log for flow_log in flow_logs if flow_log.id not in done]
         if not wanted:
             kept = self._folder.done(path, digest)
             self._log.info("capture_known", file=path.name, reason="recorded already, for all", kept=str(kept))
             return
         try:
-            recorded = self._recorded(path, wanted, snapshot)
+            recorded = self._recorded(path, digest, wanted, snapshot)
         except Stopped:
             return
         except CaptureError as error:
             self._log.error(
                 "capture_refused", file=path.name, reason=str(error), kept=str(self._folder.failed(path, digest))
             )
-            return
-        self._settle(path, digest, recorded)
+        except DeliveryError as error:
+            self._log.error("capture_waits", file=path.name, reason=str(error))
+            self._later(path)
+        else:
+            self._settle(path, digest, recorded)
 
-    def _recorded(self, path: Path, wanted: Sequence[FlowLog], snapshot: Snapshot) -> Recorded:
+    def _recorded(self, path: Path, digest: str, wanted: Sequence[FlowLog], snapshot: Snapshot) -> Recorded:
         if not jit.compiled_before("record"):
             self._log.info("compiling", note="once for this data folder; about half a minute")
         recorded = record_capture(
             path,
+            digest,
             wanted,
             snapshot,
-            self._store,
+            self._spool,
             assume_accept=self._config.assume_accept,
             max_flows=self._config.max_flows,
             stop=self._stop.is_set,
@@ -110,20 +104,9 @@ class CaptureWork:
         return recorded
 
     def _settle(self, path: Path, digest: str, recorded: Recorded) -> None:
-        """Remember how it went, then move the capture aside if every flow log has it."""
-        good = [builder for builder in recorded.builders if builder.failure is None]
-        failed = [builder.flow_log.id for builder in recorded.builders if builder.failure is not None]
-        for builder in recorded.builders:
-            self._delivery(builder)
-        self._journal.recorded(digest, [builder.flow_log.id for builder in good])
-        self._journal.count({**recorded.counters(), "captures": 0 if failed else 1})
-        self._journal.write()
+        """The spool has it: move the capture aside, and tell."""
         for fault in recorded.damage:
             self._log.warning("capture_damaged", file=path.name, reason=str(fault))
-        if failed:
-            self._log.warning("capture_waits", file=path.name, failed=failed)
-            self._later(path)
-            return
         self._retry.pop(path.name, None)
         self._warn(path, recorded)
         self._log.info(
@@ -131,7 +114,6 @@ class CaptureWork:
             file=path.name,
             packets=recorded.frames,
             records=recorded.records,
-            objects=sum(len(builder.results) for builder in good),
             kept=str(self._folder.done(path, digest)),
         )
 
@@ -152,19 +134,6 @@ class CaptureWork:
                 observations_without_flow_log=recorded.unwanted,
                 remedy=_NOT_WANTED if recorded.observed else _NOT_OWNED,
             )
-
-    def _delivery(self, builder: GuardedBuilder) -> None:
-        failure = builder.failure
-        if failure is None and not builder.results:
-            return  # nothing of this capture concerned it
-        text = None
-        if failure is not None:
-            text = _ACCESS if isinstance(failure, DestinationUnwritable) else _UNKNOWN
-            self._log.error(
-                "delivery_failed", flow_log=builder.flow_log.id, reason=str(failure), records=builder.undelivered
-            )
-        created = sum(result.created for result in builder.results)
-        self._journal.delivered(builder.flow_log.id, failure=text, objects=created, now_ms=time.time_ns() // 1_000_000)
 
     def _wait(self, reason: str) -> None:
         if self._waiting != reason:

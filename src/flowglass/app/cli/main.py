@@ -12,7 +12,21 @@ from typing import Annotated, Any
 
 import typer
 
-from flowglass.app.cli import agent, aws, buckets, config, env, fields, inventory, keys, record, server, up
+from flowglass.app.cli import (
+    agent,
+    aws,
+    buckets,
+    config,
+    doctor,
+    env,
+    fields,
+    inventory,
+    keys,
+    record,
+    server,
+    spool,
+    up,
+)
 from flowglass.fields.errors import INTERRUPTED, Error, OptionError
 
 app = typer.Typer(
@@ -31,6 +45,8 @@ app.add_typer(inventory.app, name="inventory")
 app.add_typer(buckets.app, name="buckets")
 app.add_typer(keys.app, name="keys")
 app.add_typer(config.app, name="config")
+app.add_typer(spool.app, name="spool")
+app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 app.command("env", epilog=env.EXAMPLES)(env.env)
 app.command("aws", epilog=aws.EXAMPLES, context_settings=aws.SETTINGS, add_help_option=False)(aws.aws)
 

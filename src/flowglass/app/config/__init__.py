@@ -21,9 +21,11 @@ from flowglass.app.config.model import (
     Destinations,
     Firehose,
     Kind,
+    LocalStore,
     Log,
     Server,
     Setting,
+    Spool,
     keys,
 )
 from flowglass.app.config.sources import Given, KeyPath, variables
@@ -33,6 +35,8 @@ FILE: Final = "config.toml"
 """The file's name in DATA."""
 DEFAULT: Final = "default"
 """The origin of what nothing sets."""
+_SERVICES: Final = (NAMED, "cloudwatch_logs", "firehose")
+"""Sections of real services, whose keys mean something with an endpoint only."""
 
 
 def load_config(
@@ -99,12 +103,27 @@ def _together(given: Mapping[KeyPath, Given]) -> Iterator[str]:
         there = tls[0] if has[0] else tls[1]
         names = ("tls_certificate", "tls_key") if has[0] else ("tls_key", "tls_certificate")
         yield f"{there.origin if there else ''}: [server] {names[0]}: needs {names[1]} too"
-    listen = given.get(("server", "listen"))
-    if listen is not None and not any(has) and not rules.is_loopback(rules.split_listen(listen.value)[0]):
-        yield (
-            f"{listen.origin}: [server] listen = {listen.value!r}: others can reach this address, so it needs TLS; "
-            "set tls_certificate and tls_key"
-        )
+    for key in ("listen", "metrics"):
+        listen = given.get(("server", key))
+        if listen is None or not listen.value or any(has):
+            continue
+        if not rules.is_loopback(rules.split_listen(listen.value)[0]):
+            yield (
+                f"{listen.origin}: [server] {key} = {listen.value!r}: others can reach this address, so it needs TLS; "
+                "set tls_certificate and tls_key"
+            )
+    yield from _without_endpoint(given)
+
+
+def _without_endpoint(given: Mapping[KeyPath, Given]) -> Iterator[str]:
+    """Keys that would do nothing, since what they belong to is not set."""
+    for path, value in given.items():
+        needed = "kms_key" if path[-1] == "bucket_key" else "endpoint"
+        if path[0] not in _SERVICES or path[-1] == "endpoint" or not value.value:
+            continue
+        other = given.get((*path[:-1], needed))
+        if other is None or not other.value:
+            yield f"{value.origin}: [{'.'.join(path[:-1])}] {path[-1]}: needs {needed} too"
 
 
 def _missing_files(given: Mapping[KeyPath, Given]) -> Iterator[str]:
@@ -151,9 +170,11 @@ __all__ = [
     "Destinations",
     "Firehose",
     "Kind",
+    "LocalStore",
     "Log",
     "Server",
     "Setting",
+    "Spool",
     "all_faults",
     "keys",
     "load_config",

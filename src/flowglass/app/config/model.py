@@ -76,6 +76,12 @@ class Server:
         "How clients reach the API, where that is not `listen`, as behind a proxy or a host name.",
         rules.optional(rules.server_url),
     )
+    metrics: str = setting(
+        "127.0.0.1:8781",
+        "Address and port of the metrics, for Prometheus, at /metrics; never the API's own. Any other address than "
+        "this machine's needs `tls_certificate` and `tls_key`, which then serve here, too. Empty: none.",
+        rules.optional(rules.listen),
+    )
 
     @property
     def host(self) -> str:
@@ -126,39 +132,90 @@ class Destinations:
     )
 
 
+_ENDPOINT: Final = "`aws` for AWS's own, or the URL of another one that speaks its language. Empty: the local store."
+_PROFILE: Final = (
+    "Profile of AWS's files with the credentials. Empty: AWS's ordinary chain (variables, files, role of the machine)."
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bucket:
-    """A bucket of a real S3 service, by its name."""
+    """A bucket of a real S3 service, by its name. Without `endpoint` it is in the local store."""
 
-    endpoint: str = setting(
+    endpoint: str = setting("", f"The S3 service that has the bucket: {_ENDPOINT}", rules.optional(rules.endpoint))
+    region: str = setting("", "The bucket's Region. Empty: the flow log's.", rules.optional(rules.region))
+    profile: str = setting("", _PROFILE)
+    kms_key: str = setting(
         "",
-        "URL of the S3 service that has the bucket. This version serves none yet: a flow log to a bucket with an "
-        "endpoint is refused with a message that says so. Empty: the local store.",
-        rules.optional(rules.endpoint),
+        "ARN of the customer managed KMS key that objects are encrypted with (SSE-KMS). Empty: the bucket's default.",
+        rules.optional(rules.kms_key),
+    )
+    bucket_key: bool = setting(
+        default=False, doc="Use an S3 bucket key, which asks KMS less often; for objects under `kms_key`."
+    )
+    acl: str = setting(
+        "bucket-owner-full-control",
+        "Canned ACL of objects; empty for none, where the service knows no ACLs.",
+        rules.optional(rules.one_of("bucket-owner-full-control", "bucket-owner-read", "private")),
+    )
+    addressing: str = setting(
+        "auto",
+        "`path` for URL/BUCKET, `virtual` for a host name a bucket, `auto` for what fits the endpoint.",
+        rules.one_of("auto", "path", "virtual"),
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudWatchLogs:
-    """A real CloudWatch Logs service."""
+    """The CloudWatch Logs service of flow logs to log groups. Without `endpoint` groups are in the local store."""
 
-    endpoint: str = setting(
-        "",
-        "URL of the service. This version serves none yet: where one is set, a flow log to CloudWatch Logs is refused "
-        "with a message that says so. Empty: the local store.",
-        rules.optional(rules.endpoint),
-    )
+    endpoint: str = setting("", f"The service: {_ENDPOINT}", rules.optional(rules.endpoint))
+    region: str = setting("", "The groups' Region. Empty: the flow log's.", rules.optional(rules.region))
+    profile: str = setting("", _PROFILE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Firehose:
-    """A real Firehose service."""
+    """The Firehose service of flow logs to delivery streams. Without `endpoint` streams are in the local store."""
 
-    endpoint: str = setting(
-        "",
-        "URL of the service. This version serves none yet: where one is set, a flow log to Firehose is refused "
-        "with a message that says so. Empty: the local store.",
-        rules.optional(rules.endpoint),
+    endpoint: str = setting("", f"The service: {_ENDPOINT}", rules.optional(rules.endpoint))
+    region: str = setting(
+        "", "The streams' Region. Empty: the destination's or the flow log's.", rules.optional(rules.region)
+    )
+    profile: str = setting("", _PROFILE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spool:
+    """What waits on the agent's disk until its destination has it."""
+
+    max_gigabytes: int = setting(
+        10,
+        "Gigabytes (10^9 bytes) that may wait; beyond, the oldest records are given up, counted, and marked SKIPDATA. "
+        "0: no bound.",
+        rules.number(0, 1_000_000),
+    )
+    max_age_hours: int = setting(
+        168, "Hours that records may wait before they are given up the same way. 0: no bound.", rules.number(0, 87_600)
+    )
+    workers: int = setting(2, "Units that are delivered at once.", rules.number(1, 64))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalStore:
+    """Objects, log groups and delivery streams below DATA."""
+
+    retention_days: int = setting(0, "Days after which objects are removed. 0: they stay.", rules.number(0, 36_500))
+    max_gigabytes: int = setting(
+        0,
+        "Gigabytes (10^9 bytes) beyond which the oldest objects are removed. 0: no bound.",
+        rules.number(0, 1_000_000),
+    )
+    min_free_megabytes: int = setting(
+        512,
+        "Megabytes (10^6 bytes) that stay free on the disk: with less, delivery to the local store pauses, and records "
+        "wait in the spool.",
+        rules.number(0, 1_000_000_000),
     )
 
 
@@ -182,6 +239,8 @@ SECTIONS: Final[dict[str, type[Any]]] = {
     "buckets": Bucket,
     "cloudwatch_logs": CloudWatchLogs,
     "firehose": Firehose,
+    "spool": Spool,
+    "local_store": LocalStore,
     "log": Log,
 }
 """The sections by name; `buckets` has one more level, the bucket's name."""
@@ -208,6 +267,8 @@ class Config:
     buckets: Mapping[str, Bucket]
     cloudwatch_logs: CloudWatchLogs
     firehose: Firehose
+    spool: Spool
+    local_store: LocalStore
     log: Log
     origins: Mapping[str, str]
 

@@ -19,8 +19,11 @@ STATES: Final = ("sqlite", "postgresql", "postgres", "postgresql+psycopg")
 """Schemes of the state's URL."""
 STARS: Final = "***"
 """What stands for a secret where values are shown."""
+AWS: Final = "aws"
+"""Stands for the endpoint of AWS's own service."""
 _ACCOUNT: Final = re.compile(r"[0-9]{12}")
 _REGION: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_KMS_KEY: Final = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+")
 _QUERY_PASSWORD: Final = re.compile(r"([?&][^=&]*password[^=&]*=)[^&]*", re.IGNORECASE)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -106,9 +109,19 @@ def server_url(value: str) -> str:
 
 
 def endpoint(value: str) -> str:
-    """A URL of a service."""
+    """AWS's own service, or a URL of another one."""
     url = _split(value)
-    return "" if url is not None and url.scheme in ("http", "https") else "must be a URL, as https://s3.example:9000"
+    right = value == AWS or (url is not None and url.scheme in ("http", "https"))
+    return "" if right else f"must be {AWS}, or a URL, as https://s3.example:9000"
+
+
+def kms_key(value: str) -> str:
+    """A KMS key by its full ARN, as AWS asks for it.
+
+    https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-s3-cmk-policy.html
+    """
+    right = _KMS_KEY.fullmatch(value)
+    return "" if right else "must be a key's full ARN, as arn:aws:kms:eu-west-1:123456789012:key/1234abcd-…"
 
 
 def _split(value: str) -> SplitResult | None:

@@ -12,18 +12,22 @@ import ssl
 import threading
 import time
 import traceback
-from typing import Any, Final
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final, Literal
 
 import uvicorn
 from structlog.stdlib import BoundLogger
 
 from flowglass.app import log, profile, setup
 from flowglass.app.config import Config
-from flowglass.app.config.rules import without_password
+from flowglass.app.config.rules import is_loopback, split_listen, without_password
+from flowglass.app.deliveries import rules
+from flowglass.app.metrics import Metrics, MetricsPage, Requests
 from flowglass.app.server.http import Application
 from flowglass.app.server.protocol import SPARE_CONNECTIONS, BoundedProtocol
-from flowglass.control import AuditLog, Service, Services, Store, StoreUnavailable, known_places
-from flowglass.deliver import DestinationRules, LocalDestinations, LocalStore
+from flowglass.control import AuditLog, Service, Services, Store, StoreUnavailable, known_places, overview
+from flowglass.deliver import AnyDestinations, LocalDestinations, LocalStore, RealDestinations
 from flowglass.fields.errors import DeliveryError, OptionError
 
 AUDIT: Final = "audit"
@@ -31,7 +35,8 @@ AUDIT: Final = "audit"
 GRACE_S: Final = 10
 """How long requests that were begun may take after the end was asked for."""
 MOST_CONNECTIONS: Final = 1000
-_OTHER_FILES: Final = 200
+_METRICS_CONNECTIONS: Final = 2 * SPARE_CONNECTIONS
+_OTHER_FILES: Final = 200 + _METRICS_CONNECTIONS
 """Open files beside those of connections: databases, the audit log, what operations write."""
 _HOME_S: Final = 5.0
 _REGION_S: Final = 2.0
@@ -51,14 +56,17 @@ def serve(config: Config, *, listening: socket.socket | None = None) -> None:
         url = setup.server_url(config, sock.getsockname()[1])
         _write_profile(config, store, url, logger)
         audit = AuditLog(config.data_dir / AUDIT)
+        requests = Requests()
         service = Service(
             Services(store, destinations(config)),
             home_account=_HomeAccount(config, store),
-            record=audit.write,
+            record=lambda record: _record(record, audit, requests),
             failed=lambda request_id, error: _tell(logger, request_id, error),
         )
-        logger.info("server_started", url=url, state=without_password(config.state_url))
-        _run(config, Application(service, store.ready), sock)
+        page = MetricsPage(Metrics(lambda: overview(store), requests))
+        with serve_metrics(config, page, logger):
+            logger.info("server_started", url=url, state=without_password(config.state_url))
+            _run(config, Application(service, store.ready), sock)
         logger.info("server_stopped")
     finally:
         store.close()
@@ -94,8 +102,8 @@ def _await_region(config: Config, store: Store, url: str, logger: BoundLogger) -
             logger.warning("profile_waits", reason=str(error))
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens. Raises OptionError where the address cannot be had."""
+def listen(host: str, port: int, option: str = "--listen") -> socket.socket:
+    """A socket that listens. Raises OptionError, with the option to change, where the address cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -104,19 +112,15 @@ def listen(host: str, port: int) -> socket.socket:
         sock.listen(2048)
     except OSError as error:
         sock.close()
-        raise OptionError(f"{host}:{port}: {error.strerror}; choose another address with --listen") from None
+        raise OptionError(f"{host}:{port}: {error.strerror}; choose another address with {option}") from None
     return sock
 
 
-def destinations(config: Config) -> LocalDestinations:
+def destinations(config: Config) -> AnyDestinations:
     """What flow logs may deliver to, by the configuration."""
-    rules = DestinationRules(
-        allow=config.destinations.allow,
-        endpoints=frozenset(name for name, bucket in config.buckets.items() if bucket.endpoint),
-        cloudwatch_logs_endpoint=bool(config.cloudwatch_logs.endpoint),
-        firehose_endpoint=bool(config.firehose.endpoint),
-    )
-    return LocalDestinations(LocalStore(config.data_dir), rules)
+    allowed = rules(config)
+    local = LocalDestinations(LocalStore(config.data_dir))
+    return AnyDestinations(local, RealDestinations(allowed), allowed)
 
 
 class _HomeAccount:
@@ -142,30 +146,67 @@ class _HomeAccount:
             return self._found
 
 
+def _record(record: dict[str, Any], audit: AuditLog, requests: Requests) -> None:
+    """Write a call down, and count it. Raises OSError where it cannot be written."""
+    audit.write(record)
+    requests.count(record)
+
+
 def _run(config: Config, application: Application, sock: socket.socket) -> None:
-    tls: dict[str, Any] = {}
-    if config.server.tls_certificate:
-        tls = {"ssl_certfile": config.server.tls_certificate, "ssl_keyfile": config.server.tls_key}
-    server = uvicorn.Server(
+    server = _uvicorn(config, application, connections=_most_connections(), tls=True, lifespan="on")
+    # uvicorn raises the signal that ended it once more, for whoever listened before: that is us, with nothing to add.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: setattr(server, "should_exit", True))
+    server.run(sockets=[sock])
+
+
+@contextmanager
+def serve_metrics(config: Config, page: MetricsPage, logger: BoundLogger) -> Iterator[None]:
+    """Serve the metrics on an address of their own, meanwhile; the API is served without them where that is taken."""
+    if not config.server.metrics:
+        yield
+        return
+    host, port = split_listen(config.server.metrics)
+    try:
+        sock = listen(host, port, "[server] metrics")
+    except OptionError as error:
+        logger.warning("metrics_unavailable", reason=str(error))
+        yield
+        return
+    server = _uvicorn(config, page, connections=_METRICS_CONNECTIONS, tls=not is_loopback(host), lifespan="off")
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, name="metrics", daemon=True)
+    thread.start()
+    logger.info("metrics_served", address=f"{f'[{host}]' if ':' in host else host}:{sock.getsockname()[1]}")
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(GRACE_S)
+
+
+def _uvicorn(
+    config: Config, application: Any, *, connections: int, tls: bool, lifespan: Literal["on", "off"]
+) -> uvicorn.Server:
+    """A server of an application, with our limits. `tls`: with the certificate, where one is configured."""
+    certificate: dict[str, Any] = {}
+    if tls and config.server.tls_certificate:
+        certificate = {"ssl_certfile": config.server.tls_certificate, "ssl_keyfile": config.server.tls_key}
+    return uvicorn.Server(
         uvicorn.Config(
             application,
             http=BoundedProtocol,
             ws="none",
-            lifespan="on",
+            lifespan=lifespan,
             access_log=False,
             log_config=None,
             log_level="warning",
             server_header=False,
             proxy_headers=False,  # a caller's word for where it is; the audit log has where the connection is from
             timeout_graceful_shutdown=GRACE_S,
-            limit_concurrency=_most_connections(),
-            **tls,
+            limit_concurrency=connections,
+            **certificate,
         )
     )
-    # uvicorn raises the signal that ended it once more, for whoever listened before: that is us, with nothing to add.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: setattr(server, "should_exit", True))
-    server.run(sockets=[sock])
 
 
 def _most_connections() -> int:

@@ -3,7 +3,7 @@
 Rule: names from outside become names of folders in names.py and nowhere else.
 """
 
-from flowglass.deliver.local.destinations import DestinationRules, LocalDestinations
+from flowglass.deliver.local.destinations import LocalDestinations
 from flowglass.deliver.local.store import Bucket, BucketUsage, LocalStore
 
-__all__ = ["Bucket", "BucketUsage", "DestinationRules", "LocalDestinations", "LocalStore"]
+__all__ = ["Bucket", "BucketUsage", "LocalDestinations", "LocalStore"]

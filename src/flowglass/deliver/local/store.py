@@ -26,7 +26,10 @@ from flowglass.fields.errors import DestinationUnwritable, OptionError
 ALGORITHMS: Final = ("AES256", "aws:kms", "aws:kms:dsse")
 """Of default encryption (https://docs.aws.amazon.com/AmazonS3/latest/API/API_ServerSideEncryptionByDefault.html)."""
 
-_S3, _LOGS, _FIREHOSE, _BUCKETS = "s3", "logs", "firehose", "buckets"
+S3, LOGS, FIREHOSE = "s3", "logs", "firehose"
+"""Folders of buckets, log groups and delivery streams."""
+
+_BUCKETS: Final = "buckets"
 _NO_BUCKET: Final = "it does not exist; make it with `flowglass buckets create`"
 _OWNER_ONLY: Final = 0o600
 
@@ -63,11 +66,12 @@ class LocalStore:
     """The store under `root`, which is DATA; folders are made when there is something to put into them.
 
     Every method raises DestinationUnwritable or DestinationFull where the disk refuses, and DestinationUnwritable for
-    settings that are damaged.
+    settings that are damaged. `min_free_bytes`: with less space on the disk its sinks take nothing.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, min_free_bytes: int = 0) -> None:
         self.root = root
+        self._min_free_bytes = min_free_bytes
         self._read: dict[str, tuple[_FileState, Bucket]] = {}
 
     def create_bucket(self, name: str, now_ms: int) -> None:
@@ -78,7 +82,7 @@ class LocalStore:
         with self._locked():
             if self._settings_file(name).exists():
                 raise OptionError(f"bucket {name} is there already; use it, or choose another name")
-            folder = self._folder(_S3, name)
+            folder = self._folder(S3, name)
             try:
                 make_folders(folder)
             except OSError as error:
@@ -137,15 +141,15 @@ class LocalStore:
         """Where a bucket's objects go; raises DestinationUnwritable if there is no such bucket."""
         if self.bucket(bucket) is None:
             raise DestinationUnwritable(f"bucket {bucket!r}: {_NO_BUCKET}")
-        return DirectorySink(self._folder(_S3, bucket))
+        return self._sink(S3, bucket)
 
     def log_group(self, name: str) -> DirectorySink:
         """Where the files of a log group go, as `<stream>/<file>`; the group is made with the first one."""
-        return DirectorySink(self._folder(_LOGS, folder_name(name)))
+        return self._sink(LOGS, folder_name(name))
 
     def delivery_stream(self, name: str) -> DirectorySink:
         """Where the files of a delivery stream go, as `<year>/<month>/<day>/<hour>/<file>`; made as a log group is."""
-        return DirectorySink(self._folder(_FIREHOSE, folder_name(name)))
+        return self._sink(FIREHOSE, folder_name(name))
 
     def replace_object(self, bucket: str, key: str, content: bytes) -> None:
         """Put a small object under a key without faults (`key_fault`), over one that is there; raises as `sink`."""
@@ -154,9 +158,12 @@ class LocalStore:
 
     def clean(self) -> int:
         """Remove what killed processes left unfinished; return how many files that were."""
-        kinds = (self.root / kind for kind in (_S3, _LOGS, _FIREHOSE))
+        kinds = (self.root / kind for kind in (S3, LOGS, FIREHOSE))
         folders = [self.root / _BUCKETS, *(folder for kind in kinds for folder in sorted(kind.glob("*")))]
         return sum(TempFolder(folder / PARTIAL).clean() for folder in folders)
+
+    def _sink(self, kind: str, name: str) -> DirectorySink:
+        return DirectorySink(self._folder(kind, name), self._min_free_bytes)
 
     def _folder(self, kind: str, name: str) -> Path:
         return self.root / kind / name
@@ -186,7 +193,7 @@ class LocalStore:
             os.close(descriptor)
 
     def _usage(self, bucket: Bucket) -> BucketUsage:
-        folder = self._folder(_S3, bucket.name)
+        folder = self._folder(S3, bucket.name)
         objects = size_bytes = 0
         for path in folder.rglob("*"):
             if path.parent.name == PARTIAL and path.parent.parent == folder:

@@ -1,34 +1,21 @@
-"""Destinations of objects, one file each.
+"""Destinations: where objects and log events go, one file each.
 
-Rule: a sink is one file here and one line in SINKS.
+Rule: a sink is one file here and one line in LOCAL_SINKS or SERVICE_SINKS of `deliver/outlets.py`.
 """
 
-from __future__ import annotations
-
-from typing import Final, Protocol
-
+from flowglass.deliver.sinks.cloudwatch import CloudWatchSink
 from flowglass.deliver.sinks.directory import DirectorySink
-from flowglass.deliver.temp import TempFile
-from flowglass.fields.contracts import FinishedObject
+from flowglass.deliver.sinks.firehose import FirehoseSink
+from flowglass.deliver.sinks.model import EventBatch, EventSink, Sent, Sink
+from flowglass.deliver.sinks.s3 import S3Sink
 
-
-class Sink(Protocol):
-    """A destination. Its failures are the classes under DeliveryError."""
-
-    def open_temp(self) -> TempFile:
-        """A temporary file to build an object in."""
-        ...
-
-    def put(self, finished: FinishedObject) -> bool:
-        """Deliver under the object's key, never over another one; False if the key is there already."""
-        ...
-
-    def clean(self) -> int:
-        """Remove what killed processes left; return how many files that were."""
-        ...
-
-
-SINKS: Final = {"directory": DirectorySink}
-"""Sinks by the name of their kind."""
-
-__all__ = ["SINKS", "DirectorySink", "Sink"]
+__all__ = [
+    "CloudWatchSink",
+    "DirectorySink",
+    "EventBatch",
+    "EventSink",
+    "FirehoseSink",
+    "S3Sink",
+    "Sent",
+    "Sink",
+]

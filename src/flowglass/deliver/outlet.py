@@ -1,0 +1,187 @@
+"""From a unit to its destination: objects built, put and confirmed, or log batches cut and sent.
+
+Rule: what is about to be tried is in the journal before it is tried, and what was confirmed right after it; so after a
+crash it is known what may have arrived.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Final, NamedTuple, Protocol
+
+from flowglass.deliver.assemble import rows_of
+from flowglass.deliver.builder import ObjectBuilder
+from flowglass.deliver.events import EventBuilder
+from flowglass.deliver.periods import renamed_key, unit_namer
+from flowglass.deliver.sinks import EventBatch, EventSink, Sink
+from flowglass.deliver.spool import Spool, StagedObject, Step, Unit
+from flowglass.fields.contracts import I64, FinishedObject, FlowLog
+from flowglass.fields.errors import DestinationRefused, DestinationThrottled, DestinationUnreachable, Error
+from flowglass.format import PERIOD_S
+
+PARALLEL: Final = 4
+"""Units that are delivered to one destination at once."""
+
+_MOST_NAMES: Final = 8
+_MOST_RESENDS: Final = 4
+
+
+class Outlet(Protocol):
+    """A destination, to whoever schedules."""
+
+    @property
+    def name(self) -> str:
+        """What tells it apart from others; also the place in manifests."""
+        ...
+
+    @property
+    def at_once(self) -> bool:
+        """Whether it takes every live segment as it comes, and not five minutes together."""
+        ...
+
+    @property
+    def parallel(self) -> int:
+        """How many units it takes at once."""
+        ...
+
+    @property
+    def ordered(self) -> bool:
+        """Whether units of one flow log are delivered one after the other, oldest first."""
+        ...
+
+    def deliver(self, unit: Unit) -> None:
+        """Deliver a unit and finish it in the spool; it may be delivered in part already.
+
+        Raises the classes under DeliveryError, and Error where something else must be mended first.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectOutlet:
+    """Delivers units as objects. `build`: what makes them of records; `building`: held while it does."""
+
+    name: str
+    at_once: bool
+    spool: Spool
+    sink: Callable[[FlowLog], Sink]
+    build: type[ObjectBuilder | EventBuilder]
+    building: threading.Semaphore
+    ordered: bool = False
+    parallel: int = PARALLEL
+
+    def deliver(self, unit: Unit) -> None:
+        """Deliver a unit: build its objects once, put each until it is there."""
+        if unit.staged is None:
+            with self.building:
+                unit = self._built(unit)
+        for staged in unit.staged or ():
+            if not staged.delivered:
+                unit = self._put(unit, staged)
+        self.spool.finish(unit)
+
+    def _built(self, unit: Unit) -> Unit:
+        stage = self.spool.stage()
+        builder = self.build(unit.flow_log, stage, namer=unit_namer(self.spool.writer, unit.id))
+        try:
+            for rows in rows_of(self.spool, unit):
+                ends: I64 = rows.batch.column("end").to_numpy(zero_copy_only=False)
+                builder.add(rows.batch, ends, rows.chosen)
+            builder.close()
+            return self.spool.staged(unit, _staged(stage.objects))
+        except BaseException:
+            builder.abort()
+            if not any(known.id == unit.id and known.staged for known in self.spool.units()):
+                stage.clean()
+            raise
+
+    def _put(self, unit: Unit, staged: StagedObject) -> Unit:
+        sink = self.sink(unit.flow_log)
+        tried_before = staged.attempts > 0
+        for salt in range(staged.salt + 1, staged.salt + 1 + _MOST_NAMES):
+            unit = self.spool.attempting(unit, staged.number)
+            created = sink.put(staged.finished)
+            self.spool.watch(Step.OBJECT_PUT)
+            # What is there after an attempt of before is what that one put, of whose answer nobody knows.
+            if created or tried_before:
+                return self.spool.delivered(unit, staged.number, place=self.name)
+            key = renamed_key(unit.flow_log, staged, self.spool.writer, unit.id, salt)
+            staged = replace(staged, finished=replace(staged.finished, key=key))
+            unit = self.spool.renamed(unit, staged.number, staged.finished, salt)
+        raise DestinationUnreachable(
+            f"{self.name}: it answered {_MOST_NAMES} times that an object of a new name is there already; "
+            "check the endpoint"
+        )
+
+
+def _staged(objects: Iterable[FinishedObject]) -> list[StagedObject]:
+    return [
+        StagedObject(number=number, finished=finished, period_start_s=finished.first_end_s // PERIOD_S * PERIOD_S)
+        for number, finished in enumerate(objects)
+    ]
+
+
+class _Rest(NamedTuple):
+    """What is left to send of a unit's batch that was begun. `doubtful`: it may have arrived."""
+
+    unit_id: int
+    number: int
+    batch: EventBatch
+    doubtful: bool
+    rejected: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventOutlet:
+    """Delivers units as batches of log events; `sink`: of a flow log."""
+
+    name: str
+    spool: Spool
+    sink: Callable[[FlowLog], EventSink]
+    now_ms: Callable[[], int]
+    at_once: bool = True
+    ordered: bool = True
+    parallel: int = PARALLEL
+    _sinks: dict[str, EventSink] = field(default_factory=dict)
+    _rests: dict[str, _Rest] = field(default_factory=dict)  # by flow log, of which one unit at a time is delivered
+
+    def deliver(self, unit: Unit) -> None:
+        """Send the batches of a unit that were not confirmed yet, in order."""
+        if unit.flow_log.id not in self._sinks:
+            self._sinks[unit.flow_log.id] = self.sink(unit.flow_log)
+        sink = self._sinks[unit.flow_log.id]
+        confirmed = unit.progress
+        for number, batch in enumerate(sink.cut(rows_of(self.spool, unit))):
+            if number >= confirmed:
+                unit = self._send(unit, sink, number, batch)
+        self.spool.finish(unit)
+
+    def _send(self, unit: Unit, sink: EventSink, number: int, batch: EventBatch) -> Unit:
+        flow_log_id = unit.flow_log.id
+        rest = self._rests.pop(flow_log_id, None)
+        # A unit that was changed meanwhile is not begun, and what was left of it counts no more.
+        if rest is None or (rest.unit_id, rest.number, True) != (unit.id, number, unit.begun):
+            rest = _Rest(unit.id, number, batch, doubtful=True, rejected=0, reason="")
+        # Where the journal says that it was begun before, it counts it as doubtful now.
+        if rest.doubtful:
+            unit = self.spool.sending(unit, number)
+        for _ in range(_MOST_RESENDS):
+            try:
+                sent = sink.send(rest.batch, now_ms=self.now_ms())
+            except Error as error:
+                arrived_not = isinstance(error, DestinationRefused | DestinationThrottled)
+                self._rests[flow_log_id] = rest._replace(doubtful=not arrived_not)
+                raise
+            self.spool.watch(Step.BATCH_SENT)
+            rest = rest._replace(rejected=rest.rejected + sent.rejected, reason=sent.reason or rest.reason)
+            if sent.left is None:
+                return self.spool.sent(unit, number + 1, rejected=rest.rejected, reason=rest.reason)
+            rest = rest._replace(batch=sent.left)
+        self._rests[flow_log_id] = rest._replace(doubtful=False)
+        raise DestinationThrottled(
+            f"{self.name}: {len(rest.batch.messages)} events were not taken {_MOST_RESENDS} times in a row; "
+            "they are tried again later; raise the quota if this lasts"
+        )

@@ -1,0 +1,38 @@
+"""What people may ask of the spool: to try again, or to give something up.
+
+Rule: a request is done by the process that has the spool, be that the agent or the command itself; its answer is one
+line for people.
+"""
+
+from __future__ import annotations
+
+import enum
+
+from flowglass.deliver.spool import Spool
+from flowglass.fields.errors import OptionError
+
+
+@enum.unique
+class Action(enum.Enum):
+    """What is asked, and of what: the request's argument."""
+
+    RETRY = "retry"
+    """to try at once what waits after a failure; a flow log's id, a destination as `Outlet.name` has it, "" for all"""
+    DROP = "drop"
+    """to give up what waits for a flow log; its id"""
+    DROP_BEFORE = "drop-before"
+    """to give up what waits of periods that begin before a time; in seconds since 1970"""
+    DROP_DAMAGED = "drop-damaged"
+    """to remove the damaged files that were set aside; no argument"""
+
+
+def drop_waiting(spool: Spool, action: Action, argument: str) -> str:
+    """Give up what one of the DROP actions asks for; return what was. Raises OptionError if it makes no sense."""
+    match action:
+        case Action.DROP if argument:
+            return f"{spool.drop(flow_log_id=argument)} records given up"
+        case Action.DROP_BEFORE if argument.isdecimal():
+            return f"{spool.drop(before_s=int(argument))} records given up"
+        case Action.DROP_DAMAGED:
+            return f"{spool.drop_damaged()} damaged files removed"
+    raise OptionError(f"{action.value} {argument!r}: name a flow log, or a time in seconds since 1970")

@@ -1,0 +1,187 @@
+"""What is given up when it must be: at the bounds of the spool, for damage, and where a person says so.
+
+Rule: the oldest first, always counted and told. In place of records go their SKIPDATA records, which need no file;
+these themselves are given up only where they are too many or too old.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from flowglass.deliver.spool import accounts
+from flowglass.deliver.spool.ledger import Ledger
+from flowglass.deliver.spool.model import Limits, Share, Unit
+from flowglass.deliver.spool.tables import Key, free, key_of
+
+MAX_SKIPPED: Final = 50_000
+"""Shares of SKIPDATA records that wait at most."""
+
+_LONGEST_STEP_MS: Final = 3_600_000
+"""By how much the age of what waits may grow between two looks: a clock that is set forward makes nothing old."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """What was given up and what it left behind. `records`: by flow-log id; `files`: of segments; `staged`: objects."""
+
+    records: Mapping[str, int]
+    files: Sequence[str]
+    staged: Sequence[str]
+
+
+def skip(
+    ledger: Ledger, keys: Collection[Key], why: str, *, now_ms: int, staged_too: bool = True, lost: int | None = None
+) -> Dropped:
+    """Give up the records of shares; their SKIPDATA records are delivered instead.
+
+    `staged_too`: also of units whose objects are finished, which need no segment; such a unit gives up all it has.
+    `lost`: id of a segment whose file is gone already.
+    """
+    with ledger.journal.lock:
+        units = _units_of(ledger.units(), keys, staged_too=staged_too)
+        shares = [share for share in ledger.shares() if key_of(share) in keys]
+        for unit in units:
+            shares += [share for share in unit.shares if unit.staged is not None or key_of(share) in keys]
+        shares = [share for share in shares if not share.skipped]
+        records = _records(shares)
+        for unit in units:  # what has arrived of it is not lost
+            arrived = sum(told.finished.records for told in unit.staged or () if told.delivered)
+            records[unit.flow_log.id] = max(0, records.get(unit.flow_log.id, 0) - arrived)
+        with ledger.journal.change() as sql:
+            sql.executemany(
+                "UPDATE shares SET skipped = 1, records = skip_records WHERE segment = ? AND flow_log = ?",
+                [key_of(share) for share in shares],
+            )
+            for unit in units:
+                sql.execute("DELETE FROM objects WHERE unit = ? AND NOT delivered", (unit.id,))
+                sql.execute("UPDATE units SET staged = 0, progress = 0, begun = 0 WHERE id = ?", (unit.id,))
+                doubtful = unit.progress + unit.begun  # batches: they are cut anew, so they may come twice in part
+                accounts.add(sql, unit.flow_log.id, now_ms=now_ms, doubtful=doubtful)
+                accounts.count(sql, {"batches_doubtful": doubtful})
+            for flow_log_id, number in records.items():
+                accounts.drop(sql, flow_log_id, number, f"{number} records given up: {why}", now_ms=now_ms)
+            accounts.count(sql, {"records_dropped": sum(records.values())})
+            sql.execute("UPDATE segments SET present = 0 WHERE id = ?", (lost,))
+            freed = free(sql, {share.segment.id for share in shares})
+        ledger.load()
+        return Dropped(records, list(freed.values()), _staged(units))
+
+
+def give_up(ledger: Ledger, shares: Sequence[Share], units: Sequence[Unit], why: str, *, now_ms: int) -> Dropped:
+    """Give up SKIPDATA records themselves: shares that are in no unit, and whole units."""
+    with ledger.journal.lock:
+        gone = [*shares, *(share for unit in units for share in unit.shares)]
+        records = _records(gone)
+        with ledger.journal.change() as sql:
+            sql.executemany("DELETE FROM shares WHERE segment = ? AND flow_log = ?", [key_of(share) for share in gone])
+            sql.executemany("DELETE FROM units WHERE id = ?", [(unit.id,) for unit in units])
+            for flow_log_id, number in records.items():
+                reason = f"{number} SKIPDATA records given up: {why}"
+                accounts.drop(sql, flow_log_id, 0, reason, now_ms=now_ms)
+            accounts.count(sql, {"skipdata_dropped": sum(records.values())})
+            freed = free(sql, {share.segment.id for share in gone})
+        ledger.load()
+        return Dropped(records, list(freed.values()), _staged(units))
+
+
+def over_size(ledger: Ledger, max_bytes: int, other_bytes: int) -> set[Key]:
+    """Which shares must be skipped so that the spool takes at most `max_bytes`; `other_bytes`: what it has beside.
+
+    Segments go oldest first, those of which no unit was made before the others.
+    """
+    with ledger.journal.lock:
+        left = ledger.size_bytes() + other_bytes - max_bytes
+        if left <= 0:
+            return set()
+        units = ledger.units()
+        unit_of = {key_of(share): unit for unit in units for share in unit.shares}
+        needing: dict[int, set[Key]] = {segment.id: set() for segment in ledger.present()}
+        for share in ledger.all_shares():
+            if not share.skipped and share.segment.id in needing:
+                needing[share.segment.id].add(key_of(share))
+        sizes = {segment.id: segment.size_bytes for segment in ledger.present()}
+        in_unit = {key.segment_id for key in unit_of}
+        chosen: set[Key] = set()
+        for segment_id in sorted(sizes, key=lambda number: (number in in_unit, number)):
+            keys = set(needing[segment_id])
+            for unit in {unit_of[key].id: unit_of[key] for key in keys if key in unit_of}.values():
+                keys.update(key_of(share) for share in unit.shares if not share.skipped)
+                left -= sum(told.finished.size_bytes for told in unit.staged or ())
+            for key in keys - chosen:
+                rest = needing.get(key.segment_id, set())
+                rest.discard(key)
+                left -= sizes.get(key.segment_id, 0) if not rest else 0
+            chosen |= keys
+            if left <= 0:
+                break
+        return chosen
+
+
+class Ages:
+    """How long segments have waited, by a clock that may be set."""
+
+    def __init__(self) -> None:
+        self._last_ms: int | None = None
+        self._elapsed_ms = 0
+        self._born_ms: dict[int, int] = {}  # by segment id, on the scale of _elapsed_ms
+
+    def look(self, shares: Iterable[Share], now_ms: int) -> dict[int, int]:
+        """Milliseconds by id of the shares' segments. What was there at the first look is as old as its file says."""
+        first = self._last_ms is None
+        step_ms = now_ms - (now_ms if self._last_ms is None else self._last_ms)
+        self._elapsed_ms += min(max(step_ms, 0), _LONGEST_STEP_MS)
+        self._last_ms = now_ms
+        self._born_ms = {
+            share.segment.id: self._born_ms.get(
+                share.segment.id, self._elapsed_ms - (max(0, now_ms - share.segment.created_ms) if first else 0)
+            )
+            for share in shares
+        }
+        return {segment_id: self._elapsed_ms - born_ms for segment_id, born_ms in self._born_ms.items()}
+
+
+def too_old(ledger: Ledger, ages_ms: Mapping[int, int], limits: Limits) -> set[Key]:
+    """Which shares have waited longer than records may."""
+    longest_ms = limits.max_age_s * 1000
+    return {
+        key_of(share)
+        for share in ledger.all_shares()
+        if not share.skipped and ages_ms[share.segment.id] > longest_ms > 0
+    }
+
+
+def skipped_too_long(ledger: Ledger, ages_ms: Mapping[int, int], limits: Limits) -> tuple[list[Share], list[Unit]]:
+    """Shares in no unit, and units, whose SKIPDATA records are too many or waited twice as long as records may."""
+    longest_ms = 2 * limits.max_age_s * 1000
+    shares = [share for share in ledger.shares() if share.skipped]
+    surplus = max(0, len(shares) - MAX_SKIPPED)
+    old = [share for share in shares[surplus:] if ages_ms[share.segment.id] > longest_ms > 0]
+    units = [
+        unit
+        for unit in ledger.units()
+        if all(share.skipped and ages_ms[share.segment.id] > longest_ms > 0 for share in unit.shares)
+    ]
+    return shares[:surplus] + old, units
+
+
+def _units_of(units: Iterable[Unit], keys: Collection[Key], *, staged_too: bool) -> list[Unit]:
+    return [
+        unit
+        for unit in units
+        if (staged_too or unit.staged is None)
+        and any(key_of(share) in keys and not share.skipped for share in unit.shares)
+    ]
+
+
+def _records(shares: Iterable[Share]) -> dict[str, int]:
+    records: dict[str, int] = {}
+    for share in shares:
+        records[share.flow_log.id] = records.get(share.flow_log.id, 0) + share.records
+    return records
+
+
+def _staged(units: Iterable[Unit]) -> list[str]:
+    return [Path(told.finished.path).name for unit in units for told in unit.staged or ()]

@@ -1,0 +1,245 @@
+"""Manifests: lines that are chained, mended after a crash, and held against the objects."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from flowglass.deliver.manifest import (
+    FIRST,
+    Line,
+    append,
+    catch_up,
+    local_place,
+    manifest_path,
+    note_removed,
+    retention_path,
+    verify,
+)
+from flowglass.deliver.rules import DestinationRules
+from flowglass.deliver.verify import Fault, LocalObjects, objects_at, verify_objects
+from flowglass.fields.errors import DestinationUnwritable, OptionError
+
+FL = "fl-1234abcd"
+PLACE = local_place("s3", "logs")
+ROOT = "AWSLogs/123456789012/vpcflowlogs/us-east-1"
+AT_MS = 1_529_511_900_123  # 2018-06-20 16:25:00.123 UTC
+
+
+def key_of(n: int, flow_log_id: str = FL) -> str:
+    return f"{ROOT}/2018/06/20/123456789012_vpcflowlogs_us-east-1_{flow_log_id}_20180620T1620Z_{n:08x}.log.gz"
+
+
+def line(n: int, **more: object) -> Line:
+    facts: dict[str, object] = {"n": n, "at_ms": AT_MS, "place": PLACE, "key": key_of(n), "sha256": f"{n:064x}"}
+    facts |= {"size_bytes": 10 * n, "records": n, "first_end_s": 1_529_511_600, "last_end_s": 1_529_511_899}
+    return Line(**(facts | more))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return manifest_path(tmp_path, FL, "0b7f")
+
+
+def numbers(path: Path) -> list[int]:
+    return [json.loads(text)["n"] for text in path.read_bytes().splitlines()]
+
+
+def breaks(path: Path) -> list[int]:
+    return [found.line for found in verify(path.read_bytes().splitlines())]
+
+
+def test_a_line_tells_what_was_delivered_and_names_the_line_before_it(path: Path) -> None:
+    assert append(path, line(1))
+    assert append(path, line(2))
+    first, second = path.read_bytes().splitlines()
+    assert json.loads(first) == {
+        "n": 1,
+        "kind": "delivered",
+        "at": "2018-06-20T16:25:00.123Z",
+        "place": "local:s3/logs",
+        "key": key_of(1),
+        "sha256": f"{1:064x}",
+        "size_bytes": 10,
+        "records": 1,
+        "first_end": 1_529_511_600,
+        "last_end": 1_529_511_899,
+        "previous": FIRST,
+    }
+    assert json.loads(second)["previous"] == hashlib.sha256(first).hexdigest()
+    assert path == path.parent.parent / FL / "0b7f.jsonl"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert breaks(path) == []
+
+
+def test_a_line_that_is_there_is_not_written_again(path: Path) -> None:
+    for n in (1, 2, 2, 1, 3):
+        append(path, line(n))
+    assert numbers(path) == [1, 2, 3]
+
+
+def test_every_tear_at_the_end_is_mended_when_the_lines_are_given_again(tmp_path: Path) -> None:
+    whole = manifest_path(tmp_path, FL, "whole")
+    lines = [line(n) for n in (1, 2, 3)]
+    catch_up(whole, lambda last: lines[last:])
+    content = whole.read_bytes()
+    torn = manifest_path(tmp_path, FL, "torn")
+    for size in range(0, len(content) + 1, 7):
+        torn.write_bytes(content[:size])
+        catch_up(torn, lambda last: lines[last:])
+        assert torn.read_bytes() == content
+    for hole in (1, 40, 400):  # a disk may lose what was not synced and keep the length
+        torn.write_bytes(content[:-hole] + bytes(hole))
+        catch_up(torn, lambda last: lines[last:])
+        assert torn.read_bytes() == content
+
+
+def test_lines_longer_than_what_is_read_at_once_are_found(path: Path) -> None:
+    for n in (1, 2):
+        append(path, line(n, key="k" * 200_000))
+    append(path, line(3))
+    assert numbers(path) == [1, 2, 3]
+    assert breaks(path) == []
+
+
+def test_threads_that_catch_up_at_the_same_time_lose_no_line_and_keep_the_order(path: Path) -> None:
+    journal: list[Line] = []
+    lock = threading.Lock()
+
+    def after(last: int) -> list[Line]:
+        with lock:
+            return journal[last:]
+
+    def work() -> None:
+        for _ in range(25):
+            with lock:
+                journal.append(line(len(journal) + 1))
+            catch_up(path, after)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert numbers(path) == list(range(1, 101))
+    assert breaks(path) == []
+
+
+def without(texts: list[bytes], place: int) -> list[bytes]:
+    return texts[:place] + texts[place + 1 :]
+
+
+@pytest.mark.parametrize(
+    ("tamper", "broken"),
+    [
+        (lambda texts: without(texts, 0), [1]),
+        (lambda texts: without(texts, 1), [2]),
+        (lambda texts: [texts[0], texts[2], texts[1], texts[3]], [2, 3, 4]),
+        (lambda texts: [texts[0], texts[0], *texts[1:]], [2]),
+        (lambda texts: [texts[0], texts[1].replace(b'"records":2', b'"records":9'), *texts[2:]], [3]),
+        (lambda texts: [texts[0], b"{}", *texts[2:]], [2, 3]),
+        (lambda texts: [*texts, b"[" * 100_000], [5]),
+    ],
+)
+def test_a_changed_removed_or_added_line_breaks_the_chain(
+    path: Path, tamper: Callable[[list[bytes]], list[bytes]], broken: list[int]
+) -> None:
+    catch_up(path, lambda _: [line(n) for n in (1, 2, 3, 4)])
+    path.write_bytes(b"\n".join(tamper(path.read_bytes().splitlines())) + b"\n")
+    assert sorted(set(breaks(path))) == broken
+
+
+def test_a_folder_in_which_nobody_may_write_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "manifests").write_text("in the way")
+    with pytest.raises(DestinationUnwritable, match="manifests"):
+        append(manifest_path(tmp_path, FL, "w"), line(1))
+
+
+def deliver(data: Path, n: int, flow_log_id: str = FL, *, place: str = PLACE, key: str = "") -> Path:
+    """An object in the local store, with its line."""
+    key = key or key_of(n, flow_log_id)
+    target = data / place.removeprefix("local:") / key
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(b"object %d" % n)
+    digest = hashlib.sha256(target.read_bytes()).hexdigest()
+    append(manifest_path(data, flow_log_id, "w"), line(n, key=key, sha256=digest, place=place))
+    return target
+
+
+def found(data: Path, *only: str) -> list[tuple[Fault, str, str]]:
+    report = verify_objects(data, lambda place: objects_at(place, data, DestinationRules()), only)
+    return [(one.fault, one.flow_log_id, one.where.rpartition("_")[2]) for one in report.findings]
+
+
+def test_what_was_delivered_and_is_there_is_in_order(tmp_path: Path) -> None:
+    for n in (1, 2, 3):
+        deliver(tmp_path, n)
+    deliver(tmp_path, 1, "fl-00000000", place=local_place("logs", "%2Fvpc"), key="eni-1-all/20180620T1620Z_1.jsonl")
+    report = verify_objects(tmp_path, lambda place: objects_at(place, tmp_path, DestinationRules()))
+    assert (report.manifests, report.objects, report.findings) == (2, 4, [])
+
+
+def test_a_changed_a_removed_and_an_added_object_are_found(tmp_path: Path) -> None:
+    paths = [deliver(tmp_path, n) for n in (1, 2, 3)]
+    paths[0].write_bytes(b"other")
+    paths[1].unlink()
+    paths[2].with_name(Path(key_of(9)).name).write_bytes(b"added")
+    paths[2].with_name(Path(key_of(9, "fl-99999999")).name).write_bytes(b"another flow log's")
+    paths[2].with_name("notes.txt").write_bytes(b"somebody's own")
+    assert found(tmp_path) == [
+        (Fault.CHANGED, FL, "00000001.log.gz"),
+        (Fault.REMOVED, FL, "00000002.log.gz"),
+        (Fault.ADDED, FL, "00000009.log.gz"),
+    ]
+    assert found(tmp_path, "fl-99999999") == []
+
+
+def test_log_files_that_no_flow_log_wrote_are_found(tmp_path: Path) -> None:
+    group = local_place("logs", "%2Fvpc")
+    deliver(tmp_path, 1, place=group, key="eni-1-all/20180620T1620Z_00000001.jsonl")
+    deliver(tmp_path, 1, "fl-00000000", place=group, key="eni-1-all/20180620T1620Z_00000002.jsonl")
+    (tmp_path / "logs" / "%2Fvpc" / ".partial").mkdir()
+    (tmp_path / "logs" / "%2Fvpc" / ".partial" / "1.jsonl").write_text("unfinished")
+    assert found(tmp_path, FL) == []
+    (tmp_path / "logs" / "%2Fvpc" / "eni-1-all" / "20180620T1620Z_00000003.jsonl").write_text("added")
+    assert found(tmp_path, FL) == [(Fault.ADDED, "", "00000003.jsonl")]
+
+
+def test_lines_cut_off_the_end_show_by_their_objects(tmp_path: Path) -> None:
+    for n in (1, 2, 3):
+        deliver(tmp_path, n)
+    path = manifest_path(tmp_path, FL, "w")
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:2]))
+    assert found(tmp_path) == [(Fault.ADDED, FL, "00000003.log.gz")]
+
+
+def test_a_broken_chain_is_told_with_its_line(tmp_path: Path) -> None:
+    for n in (1, 2):
+        deliver(tmp_path, n)
+    path = manifest_path(tmp_path, FL, "w")
+    path.write_bytes(path.read_bytes().replace(b'"size_bytes":10', b'"size_bytes":11'))
+    (finding,) = verify_objects(tmp_path, lambda _: LocalObjects(tmp_path / "s3" / "logs")).findings
+    assert finding.fault is Fault.CHAIN
+    assert finding.where == f"{path}:2"
+
+
+def test_what_retention_removed_is_not_missed_but_a_change_of_it_is(tmp_path: Path) -> None:
+    paths = [deliver(tmp_path, n) for n in (1, 2, 3)]
+    for path in paths[:2]:
+        note_removed(tmp_path, path, now_ms=AT_MS)
+    paths[0].unlink()
+    assert found(tmp_path) == []
+    assert breaks(retention_path(tmp_path)) == []
+    assert numbers(retention_path(tmp_path)) == [1, 2]
+    paths[1].write_bytes(b"other")
+    assert found(tmp_path) == [(Fault.CHANGED, FL, "00000002.log.gz")]
+
+
+def test_a_bucket_that_no_configuration_has_any_more_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"s3://gone: .* \[buckets.gone\]"):
+        objects_at("s3://gone", tmp_path, DestinationRules())
