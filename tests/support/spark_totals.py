@@ -14,7 +14,6 @@ from pyspark.sql import Row, SparkSession
 from pyspark.sql.functions import count, expr, lit
 from pyspark.sql.functions import sum as total
 
-
 CLASSIC: Final = {
     # Else account ids in folders are numbers, without their leading zeros.
     "spark.sql.sources.partitionColumnTypeInference.enabled": "false",

@@ -251,7 +251,7 @@ endpoint = "s3.example"
     @pytest.mark.parametrize("listen", ["0.0.0.0:8780", "[::]:8780", "192.0.2.1:0", "flowglass.example:443"])
     def test_other_machines_are_served_with_tls_only(self, tmp_path: Path, listen: str, key: str) -> None:
         variable = {f"FLOWGLASS_SERVER_{key.upper()}": listen}
-        (fault,) = faults(tmp_path, None, **variable)
+        (fault,) = faults(tmp_path, "", None, **variable)
         assert fault == (
             f"environment FLOWGLASS_SERVER_{key.upper()}: [server] {key} = '{listen}': others can reach this address, "
             "so it needs TLS; set tls_certificate and tls_key"

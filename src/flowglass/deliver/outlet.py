@@ -59,6 +59,14 @@ class Outlet(Protocol):
         ...
 
 
+class Routes(Protocol):
+    """Knows where flow logs go; see `Outlets`."""
+
+    def outlet(self, flow_log: FlowLog) -> Outlet:
+        """The outlet of a flow log's destination, always the same one."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectOutlet:
     """Delivers units as objects. `build`: what makes them of records; `building`: held while it does."""

@@ -20,12 +20,11 @@ from flowglass.deliver import planner
 from flowglass.deliver.backlog import Backlog, backlogs
 from flowglass.deliver.circuit import Circuits
 from flowglass.deliver.failures import aws_text, cause
-from flowglass.deliver.outlet import Outlet
+from flowglass.deliver.outlet import Routes
 from flowglass.deliver.planner import Span
 from flowglass.deliver.requests import Action, drop_waiting
 from flowglass.deliver.schedule import Schedule, Work
 from flowglass.deliver.spool import Request, Share, Spool, Unit
-from flowglass.fields.contracts import FlowLog
 from flowglass.fields.errors import DeliveryError, Error
 
 TICK_S: Final = 1.0
@@ -43,14 +42,6 @@ class Told(Protocol):
         ...
 
 
-class Destinations(Protocol):
-    """Knows the outlets of flow logs; see `Outlets`."""
-
-    def outlet(self, flow_log: FlowLog) -> Outlet:
-        """The outlet of a flow log's destination."""
-        ...
-
-
 class Delivery:
     """Delivers what is in a spool until it is stopped.
 
@@ -61,7 +52,7 @@ class Delivery:
     def __init__(
         self,
         spool: Spool,
-        outlets: Destinations,
+        outlets: Routes,
         *,
         now_ms: Callable[[], int],
         told: Told,
