@@ -12,11 +12,14 @@ import fcntl
 import hashlib
 import os
 import secrets
+import threading
 from pathlib import Path
 
 from flowglass.fields.errors import DeliveryError, DestinationFull, DestinationUnwritable
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_MAKING = threading.Lock()
+"""Held while folders are made: a thread that finds one there must find it durable."""
 
 
 def destination_error(path: str | Path, error: OSError) -> DeliveryError:
@@ -28,15 +31,16 @@ def destination_error(path: str | Path, error: OSError) -> DeliveryError:
 
 def make_folders(folder: Path) -> None:
     """Make a folder and those above it, each durable in its parent. Raises OSError."""
-    missing: list[Path] = []
-    while not folder.is_dir():
-        if folder.exists() and not folder.is_dir():  # it may have been made just now
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
-        missing.append(folder)
-        folder = folder.parent
-    for made in reversed(missing):
-        made.mkdir(exist_ok=True)
-        sync(made.parent)
+    with _MAKING:
+        missing: list[Path] = []
+        while not folder.is_dir():
+            if folder.exists() and not folder.is_dir():  # another process may have made it just now
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+            missing.append(folder)
+            folder = folder.parent
+        for made in reversed(missing):
+            made.mkdir(exist_ok=True)
+            sync(made.parent)
 
 
 def sync(path: Path) -> None:

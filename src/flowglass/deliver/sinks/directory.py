@@ -54,8 +54,11 @@ class DirectorySink:
         try:
             sync(source)
             created = self._name(source, target)
-            if created:
-                sync(target.parent)
+            # Also where it was there: whoever made it, or a folder above it, may have been killed before this.
+            for folder in (target.parent, *target.parent.parents):
+                sync(folder)
+                if folder == self.root:
+                    break
         except OSError as error:
             raise destination_error(target, error) from error
         return created

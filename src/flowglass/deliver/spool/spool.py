@@ -28,7 +28,7 @@ from flowglass.deliver.spool.segment import SegmentFile, opened, segment_rows
 from flowglass.deliver.spool.skipdata import skip_rows
 from flowglass.deliver.spool.tables import Key, key_of
 from flowglass.deliver.spool.units import SEGMENTS, STAGED, Units
-from flowglass.deliver.temp import destination_error, make_folders
+from flowglass.deliver.temp import destination_error, make_folders, sync
 from flowglass.fields.contracts import FlowLog
 from flowglass.fields.errors import DeliveryError, DestinationFull, StateError
 
@@ -66,6 +66,8 @@ class Spool(Units):
         try:
             for name in (SEGMENTS, STAGED, DAMAGED):
                 make_folders(root / name)
+            for folder in (root, root.parent):  # an earlier start may have been killed before it did so
+                sync(folder)
             lock = _locked(root / LOCK)
         except OSError as error:
             raise destination_error(root, error) from error
