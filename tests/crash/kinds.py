@@ -164,11 +164,14 @@ def _power(world: World, folder: Path, kills: int, chance: random.Random) -> tup
     with Run(world, folder, data=place / "data") as run:
         while run.kills < kills:
             with disk():
-                for _ in range(min(chance.choice((1, 1, 2)), kills - run.kills)):
-                    if chance.random() < 0.5:
-                        run.kill(step=chance.choice(_STEPS).value, count=chance.randint(1, 3))
-                    else:
-                        run.kill(after_s=_after_s(chance))
+                # What a life found and took for safe must be so, even if it is short and the power goes then.
+                if chance.random() < 0.5 and run.kills + 1 < kills:
+                    run.kill(step=chance.choice(_STEPS).value, count=chance.randint(1, 3))
+                    run.kill(after_s=chance.uniform(0.02, 0.3))
+                elif chance.random() < 0.5:
+                    run.kill(step=chance.choice(_STEPS).value, count=chance.randint(1, 3))
+                else:
+                    run.kill(after_s=_after_s(chance))
         with disk():
             run.finish()
         with disk():

@@ -18,6 +18,7 @@ from flowglass.fields.buckets import bucket_fault
 from flowglass.fields.errors import OptionError
 
 _S3: Final = "s3"
+_LAYOUT: Final = "AWSLogs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,12 @@ def _bucket(out: str) -> tuple[str, str]:
     if url.scheme != _S3 or url.query or url.fragment:
         raise OptionError(f"--out {out}: name a folder, or a bucket as s3://BUCKET/FOLDER")
     prefix = url.path.strip("/")
-    wrong = bucket_fault(url.netloc) or key_fault(prefix)
-    if wrong is None and "AWSLogs" in prefix.split("/"):
-        wrong = "AWSLogs begins the layout below it; leave it out"
+    wrong = bucket_fault(url.netloc)
     if wrong:
-        raise OptionError(f"--out {out}: {wrong}")
+        raise OptionError(f"--out {out}: the bucket's name {url.netloc!r}: {wrong}")
+    wrong = key_fault(prefix)
+    if wrong:
+        raise OptionError(f"--out {out}: the folder {prefix!r}: {wrong}")
+    if _LAYOUT in prefix.split("/"):
+        raise OptionError(f"--out {out}: {_LAYOUT} begins the layout below the folder; leave it out")
     return url.netloc, prefix
