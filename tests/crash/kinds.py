@@ -164,10 +164,10 @@ def _power(world: World, folder: Path, kills: int, chance: random.Random) -> tup
     with Run(world, folder, data=place / "data") as run:
         while run.kills < kills:
             with disk():
-                # What a life found and took for safe must be so, even if it is short and the power goes then.
+                # What a life finds and takes for safe must be so, even if it makes nothing safe itself.
                 if chance.random() < 0.5 and run.kills + 1 < kills:
-                    run.kill(step=chance.choice(_STEPS).value, count=chance.randint(1, 3))
-                    run.kill(after_s=chance.uniform(0.02, 0.3))
+                    run.kill(step=chance.choice((Step.SEGMENT_NAMED, *_STEPS)).value, count=chance.randint(1, 3))
+                    run.kill_unless_done(step=chance.choice((Step.UNIT_JOURNALLED, Step.OBJECT_STAGED)).value)
                 elif chance.random() < 0.5:
                     run.kill(step=chance.choice(_STEPS).value, count=chance.randint(1, 3))
                 else:

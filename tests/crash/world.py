@@ -144,6 +144,11 @@ class Run:
         assert self._forge.live(life, self.oracle, kill_after_s=after_s, during=during)
         self.kills += 1
 
+    def kill_unless_done(self, *, step: str) -> None:
+        """One life that records nothing and delivers what waits; it is killed after a step, if it comes to that."""
+        first = self.oracle.first_open
+        self.kills += self._forge.live(replace(self._life, first=first, last=first - 1, step=step), self.oracle)
+
     def finish(self) -> None:
         """A life without faults: it goes on to the last source that was begun, and delivers everything."""
         self._world.set_faults()

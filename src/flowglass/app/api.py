@@ -58,9 +58,10 @@ def record(
 ) -> Recorded:
     """Record captures into flow-log objects below `out`, as `flowglass record` does; options are named as there.
 
-    `out`: a folder, which stands for a bucket, or `s3://BUCKET/FOLDER`; `format`: `default`, `all` or a log format; `interval`: window in seconds, 60 or 600; `file_format`: `plain-text` or
-    `parquet`; `traffic_type`: `ALL`, `ACCEPT` or `REJECT`; `nflog_verdict`: `REJECT=PREFIX`; `tag_keys`:
-    `RESOURCE=KEY,KEY`. Raises the errors of `flowglass.fields.errors`; damage inside a capture is returned, not raised.
+    `out`: a folder, which stands for a bucket, or `s3://BUCKET/FOLDER`; `format`: `default`, `all` or a log format;
+    `interval`: window in seconds, 60 or 600; `file_format`: `plain-text` or `parquet`; `traffic_type`: `ALL`, `ACCEPT`
+    or `REJECT`; `nflog_verdict`: `REJECT=PREFIX`; `tag_keys`: `RESOURCE=KEY,KEY`. Raises the errors of
+    `flowglass.fields.errors`; damage inside a capture is returned, not raised.
     """
     named = [captures] if isinstance(captures, str | os.PathLike) else list(captures)
     summary, faults = _record(
