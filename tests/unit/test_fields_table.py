@@ -113,6 +113,9 @@ def test_exit_codes_stay_as_they_are() -> None:
         "DeliveryError": 30,
         "DestinationUnwritable": 31,
         "DestinationFull": 32,
+        "DestinationRefused": 33,
+        "DestinationThrottled": 34,
+        "DestinationUnreachable": 35,
         "StateError": 40,
     }
 

@@ -144,12 +144,12 @@ class Ages:
 
 
 def too_old(ledger: Ledger, ages_ms: Mapping[int, int], limits: Limits) -> set[Key]:
-    """Which shares have waited longer than records may."""
+    """Which shares have waited longer than records may; those that came after the ages were taken have not."""
     longest_ms = limits.max_age_s * 1000
     return {
         key_of(share)
         for share in ledger.all_shares()
-        if not share.skipped and ages_ms[share.segment.id] > longest_ms > 0
+        if not share.skipped and ages_ms.get(share.segment.id, 0) > longest_ms > 0
     }
 
 
@@ -158,11 +158,11 @@ def skipped_too_long(ledger: Ledger, ages_ms: Mapping[int, int], limits: Limits)
     longest_ms = 2 * limits.max_age_s * 1000
     shares = [share for share in ledger.shares() if share.skipped]
     surplus = max(0, len(shares) - MAX_SKIPPED)
-    old = [share for share in shares[surplus:] if ages_ms[share.segment.id] > longest_ms > 0]
+    old = [share for share in shares[surplus:] if ages_ms.get(share.segment.id, 0) > longest_ms > 0]
     units = [
         unit
         for unit in ledger.units()
-        if all(share.skipped and ages_ms[share.segment.id] > longest_ms > 0 for share in unit.shares)
+        if all(share.skipped and ages_ms.get(share.segment.id, 0) > longest_ms > 0 for share in unit.shares)
     ]
     return shares[:surplus] + old, units
 
