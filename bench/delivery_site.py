@@ -142,7 +142,7 @@ class Site:
         rules = DestinationRules(buckets={REMOTE: remote} if url else {})
         self.gate = Gate()
         self.spool = Spool.open(work / "data" / "spool", now_ms=clock.now_ms)
-        made = Outlets(self.spool, store, rules, now_ms=clock.now_ms, builders=WORKERS)
+        made = Outlets(self.spool, store, rules, builders=WORKERS)
         self.outlets = Gated(made, gated, self.gate)
         self.troubles: list[str] = []
         self.delivery = Delivery(

@@ -258,13 +258,13 @@ class _Terminal:
         return self._answer
 
 
-def deliver(data: Path, log: FlowLog, rules: DestinationRules) -> None:
+def deliver(data: Path, log: FlowLog, rules: DestinationRules, first: int = 0) -> None:
     """Two objects of a flow log, delivered as the agent does."""
     with opened(data) as spool:
-        for number in range(2):
+        for number in range(first, first + 2):
             record(spool, log, PERIOD_S + 300 * number, first=10 * number)
         now_ms = Clock().now_ms
-        outlets = Outlets(spool, LocalStore(data), rules, now_ms=now_ms)
+        outlets = Outlets(spool, LocalStore(data), rules)
         delivery = Delivery(spool, outlets, now_ms=now_ms, told=Heard())
         delivery.start()
         delivery.stop(20.0)
@@ -319,12 +319,40 @@ class TestVerify:
         assert table.out.endswith("2 objects of 1 manifest looked at: 4 faults\n")
         assert all(name in table.out for name in (first.name, strange.name, "it does not follow the line before it"))
 
+    def test_a_manifest_that_vanished_with_an_object_and_a_file_of_no_name_are_found(
+        self, call: Call, delivered: Path
+    ) -> None:
+        deliver(delivered, LOCAL, DestinationRules(), first=2)
+        assert call("verify").out == "4 objects of 1 manifest looked at: all as delivered\n"
+        (manifest,) = (delivered / "manifests" / LOCAL.id).glob("*.jsonl")
+        gone = objects(delivered)[0]
+        manifest.unlink()
+        for path in objects(delivered):
+            path.unlink()
+        gone.with_name("evil.log.gz").write_bytes(b"added")
+        ran = call("verify", "--json")
+        assert ran.code == 1
+        found = {(one["fault"], one["where"].rpartition("/")[2]) for one in ran.json()["findings"]}
+        assert {("chain broken", manifest.name), ("added", "evil.log.gz")} < found
+        assert "removed" in {fault for fault, _ in found}
+
+    def test_objects_of_another_flow_log_are_told_and_no_fault(self, call: Call, delivered: Path) -> None:
+        first = objects(delivered)[0]
+        first.with_name(first.name.replace(LOCAL.id, "fl-99999999")).write_bytes(b"another's")
+        ran = call("verify")
+        assert ran.code == 0
+        assert ran.out.endswith("2 objects of 1 manifest looked at: all as delivered\n")
+        assert "of no flow log known here" in ran.out
+        assert call("verify", LOCAL.id, "--json").json()["findings"][0]["flow_log_id"] == "fl-99999999"
+
     def test_an_object_whose_line_comes_a_moment_later_was_not_added(self, monkeypatch: pytest.MonkeyPatch) -> None:
         late, real = (Finding(Fault.ADDED, LOCAL.id, name) for name in ("late", "real"))
         new, gone = late._replace(where="new"), Finding(Fault.REMOVED, LOCAL.id, "gone")
-        looks = [Report(1, 9, [late, real]), Report(1, 10, [real, new, gone])]
+        soon, others = (Finding(Fault.UNKNOWN, one.id, "root", "objects: 1") for one in (LOCAL, REMOTE))
+        more = others._replace(what="objects: 2")
+        looks = [Report(1, 9, [late, real, soon, others]), Report(1, 10, [real, new, gone, more])]
         monkeypatch.setattr(verified, "verify_objects", lambda *_: looks.pop(0))
-        assert verified.verified(Path(), DestinationRules(), None).findings == [real, gone]
+        assert verified.verified(Path("absent"), DestinationRules(), None).findings == [real, gone, more]
 
     def test_objects_of_a_real_bucket(
         self, call: Call, data: Path, s3_server: SeaweedFS, monkeypatch: pytest.MonkeyPatch

@@ -20,7 +20,7 @@ from tests.support.events import GROUP, STREAM, Record, event_log, line_of, rows
 from tests.support.records import default_records, flow_log
 from tests.support.servers import Key
 
-from flowglass.deliver.aws import ServiceSettings
+from flowglass.deliver.aws import Service, ServiceSettings
 from flowglass.deliver.rows import Rows
 from flowglass.deliver.sinks import CloudWatchSink, EventBatch, EventSink, FirehoseSink
 from flowglass.fields import DEFAULT_FORMAT
@@ -61,8 +61,9 @@ def use(monkeypatch: pytest.MonkeyPatch, key: Key) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", key.secret)
 
 
-def settings(service: Moto | MiniStack) -> ServiceSettings:
-    return ServiceSettings(endpoint=service.url)
+def reached(name: str, service: Moto | MiniStack, made: Any = None) -> Service:
+    """How the product reaches a service; `made`: by this client."""
+    return Service(name, ServiceSettings(endpoint=service.url), region=GROUP.region, made=made)
 
 
 def deliver(sink: EventSink, *records: Record) -> int:
@@ -71,7 +72,7 @@ def deliver(sink: EventSink, *records: Record) -> int:
     for batch in sink.cut([rows_with(records)]):
         left: EventBatch | None = batch
         while left:
-            sent = sink.send(left, now_ms=NOW_MS)
+            sent = sink.send(left)
             assert sent.rejected == 0, sent.reason
             left = sent.left
         count += 1
@@ -99,7 +100,7 @@ class TestCloudWatchLogs:
         self, service: Moto | MiniStack, group: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         use(monkeypatch, service.key)
-        sink = CloudWatchSink(group, settings(service), event_log())
+        sink = CloudWatchSink(group, reached("logs", service), event_log())
         records: list[Record] = [
             (f"eni-{number % 3:017x}", NOW_S - 60 + number * 7 % 60, f"é\\{'x' * (number % 50)}")
             for number in range(11_000)
@@ -118,9 +119,9 @@ class TestCloudWatchLogs:
         batch = batch.append_column("resource-id", pa.nulls(500, pa.string()))
         log = flow_log(DEFAULT_FORMAT, destination=replace(GROUP, name=group))
         logs = moto_server.client("logs")
-        sink = CloudWatchSink(group, settings(moto_server), log, logs)
+        sink = CloudWatchSink(group, reached("logs", moto_server, logs), log)
         for cut in sink.cut([Rows(batch)]):
-            assert sink.send(cut, now_ms=NOW_MS).rejected == 0
+            assert sink.send(cut).rejected == 0
         start = datetime.fromtimestamp(NOW_S, UTC) - timedelta(hours=1)
         reader = FlowLogsReader(
             group, boto_client=logs, start_time=start, end_time=start + timedelta(hours=2), raise_on_error=True
@@ -135,7 +136,7 @@ class TestCloudWatchLogs:
         self, moto_server: Moto, group: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         good = moto_server.user(f"writer-{uuid.uuid4()}", *RIGHTS)
-        sink = CloudWatchSink(group, settings(moto_server), event_log())
+        sink = CloudWatchSink(group, reached("logs", moto_server), event_log())
         told = [self.refused(sink)]
         for key in (Key(good.id, "wrong-secret"), Key("AKIAUNKNOWNUNKNOWN00", good.secret)):
             use(monkeypatch, key)
@@ -154,7 +155,7 @@ class TestCloudWatchLogs:
     ) -> None:
         name = f"writer-{uuid.uuid4()}"
         use(monkeypatch, moto_server.user(name, *(right for right in RIGHTS if right != missing)))
-        sink = CloudWatchSink(group, settings(moto_server), event_log())
+        sink = CloudWatchSink(group, reached("logs", moto_server), event_log())
         assert missing.removeprefix("logs:") in self.refused(sink)
         moto_server.allow(name, *RIGHTS)
         assert deliver(sink, ("eni-a", NOW_S, "a")) == 1
@@ -165,7 +166,7 @@ class TestCloudWatchLogs:
     ) -> None:
         moto_server.client("logs").create_log_group(logGroupName=group)
         use(monkeypatch, moto_server.user(f"writer-{uuid.uuid4()}", "logs:CreateLogStream", "logs:PutLogEvents"))
-        assert deliver(CloudWatchSink(group, settings(moto_server), event_log()), ("eni-a", NOW_S, "a")) == 1
+        assert deliver(CloudWatchSink(group, reached("logs", moto_server), event_log()), ("eni-a", NOW_S, "a")) == 1
 
     def test_a_service_that_was_away_gets_what_it_did_not_take(self, group: str) -> None:
         from tests.support.services import MiniStack, NotInstalled
@@ -174,7 +175,7 @@ class TestCloudWatchLogs:
             service = MiniStack()
         except NotInstalled as missing:
             pytest.skip(str(missing))
-        sink = CloudWatchSink(group, settings(service), event_log(), service.client("logs"))
+        sink = CloudWatchSink(group, reached("logs", service, service.client("logs")), event_log())
         assert deliver(sink, ("eni-a", NOW_S, "a")) == 1
         service.kill()
         with pytest.raises(DestinationUnreachable, match=group):
@@ -224,7 +225,7 @@ class TestFirehose:
         make_stream(service, name)
         records: list[Record] = [("eni-a", NOW_S, f"é\\{'x' * (number % 50)}") for number in range(600)]
         records += [("eni-b", NOW_S, "y" * 1_000_000)] * 4
-        assert deliver(FirehoseSink(name, settings(service), event_log(STREAM)), *records) == 3
+        assert deliver(FirehoseSink(name, reached("firehose", service), event_log(STREAM)), *records) == 3
         expected = [line_of(number, record).decode() for number, record in enumerate(records)]
         assert sorted(stored_messages(service, name)) == sorted(expected)
 
@@ -233,7 +234,7 @@ class TestFirehose:
     ) -> None:
         user, name = f"writer-{uuid.uuid4()}", f"flows-{uuid.uuid4()}"
         key = moto_server.user(user)
-        sink = FirehoseSink(name, settings(moto_server), event_log(STREAM))
+        sink = FirehoseSink(name, reached("firehose", moto_server), event_log(STREAM))
         steps: list[tuple[str, Any]] = [
             ("SignatureDoesNotMatch", lambda: use(monkeypatch, Key(key.id, "wrong-secret"))),
             ("allow PutRecordBatch there", lambda: use(monkeypatch, key)),

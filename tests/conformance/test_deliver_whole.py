@@ -58,7 +58,7 @@ def spool(tmp_path: Path, clock: Clock) -> Iterator[Spool]:
 
 
 def delivery(data: Path, spool: Spool, clock: Clock, rules: DestinationRules) -> Delivery:
-    outlets = Outlets(spool, LocalStore(data), rules, now_ms=clock.now_ms)
+    outlets = Outlets(spool, LocalStore(data), rules)
     made = Delivery(spool, outlets, now_ms=clock.now_ms, told=Heard(), monotonic=clock.monotonic, chance=lambda: 1.0)
     made.start()
     return made

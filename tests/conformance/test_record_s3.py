@@ -57,6 +57,10 @@ def test_objects_lie_in_the_buckets_folder_as_in_a_local_one_and_are_there_alrea
     for key, path in local.items():
         assert gzip.decompress(there[key]) == gzip.decompress(path.read_bytes())
     assert [one["created"] for one in first["objects"]] == [True, True]
+    said = run([PROGRAM, "record", tmp_path / "in.pcap", "--out", f"s3://{bucket}/lab/a"], given)
+    for key in there:
+        assert f"  s3://{bucket}/{key} (already there)\n" in said
+    assert f"aws s3 cp --recursive s3://{bucket}/lab/a logs" in said
     again = json.loads(record(tmp_path, f"s3://{bucket}/lab/a/", given))
     assert [one["created"] for one in again["objects"]] == [False, False]
     assert listed(s3_server) == there
@@ -67,14 +71,16 @@ def test_a_bucket_that_is_missing_or_refuses_or_does_not_answer_is_one_line_with
 ) -> None:
     right = variables(s3_server.url, s3_server.key)
     missing = record(tmp_path, "s3://nobodys-bucket", right, code=DestinationRefused.exit_code)
-    assert missing.startswith("flowglass: bucket nobodys-bucket at AWS")
+    assert missing.startswith(f"flowglass: bucket nobodys-bucket at {s3_server.url}: ")
     wrong = variables(s3_server.url, Key(s3_server.key.id, "wrong"))
     refused = record(tmp_path, f"s3://{bucket}", wrong, code=DestinationRefused.exit_code)
     assert "check the secret key" in refused
     nobody = variables("http://127.0.0.1:9", s3_server.key)
     unreachable = record(tmp_path, f"s3://{bucket}", nobody, code=DestinationUnreachable.exit_code)
     assert "check the endpoint and the network" in unreachable
-    assert {missing.count("\n"), refused.count("\n"), unreachable.count("\n")} == {1}
+    mistaken = record(tmp_path, f"s3://{bucket}", variables("notaurl", s3_server.key), code=OptionError.exit_code)
+    assert mistaken.startswith("flowglass: AWS_ENDPOINT_URL")
+    assert {text.count("\n") for text in (missing, refused, unreachable, mistaken)} == {1}
 
 
 @pytest.mark.parametrize(
@@ -87,6 +93,7 @@ def test_a_bucket_that_is_missing_or_refuses_or_does_not_answer_is_one_line_with
         ("s3://logs/a?b=c", "name a folder, or a bucket as s3://BUCKET/FOLDER"),
         ("gs://logs/a", "name a folder, or a bucket as s3://BUCKET/FOLDER"),
         ("s3://[", "is no URL"),
+        ("s3:/logs/a", "name a folder, or a bucket as s3://BUCKET/FOLDER"),
     ],
 )
 def test_what_is_no_place_is_refused_before_anything_is_read(out: str, fault: str) -> None:

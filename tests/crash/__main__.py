@@ -50,7 +50,7 @@ def _one(world: World, name: str, kills: int, seed: int) -> bool:
     judgement, done = Judgement(), 0
     try:
         judgement, done = KINDS[name][0](world, folder, kills, random.Random(f"{seed} {name}"))  # noqa: S311 (an input)
-        why = judgement.wrong
+        why = judgement.faults
     except (Skipped, Refused) as reason:
         why = [f"skipped: {reason}"]
     except Stuck as stuck:
@@ -63,10 +63,9 @@ def _one(world: World, name: str, kills: int, seed: int) -> bool:
         sep="\n",
         flush=True,
     )
-    good = judgement.good and not why
-    if good:
+    if not why:
         shutil.rmtree(folder)
-    return good
+    return not why
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ class Life:
     last: int | None = None
     step: str = ""
     count: int = 1
-    pause_s: float = 0.02
+    pause_s: float = 0.05
     max_bytes: int = 10_000_000_000
 
 

@@ -29,6 +29,8 @@ class Claim(enum.Enum):
     """all its segments are under their names and safe: from here on it arrives"""
     DURABLE = "durable"
     """the spool said so"""
+    REFUSED = "refused"
+    """the spool said that nothing of it is in it"""
     KNOWN = "known"
     """after a restart: the spool has it, so it is not recorded again"""
 
@@ -60,15 +62,26 @@ class Judgement:
     wrong: list[str] = field(default_factory=list)
 
     @property
-    def good(self) -> bool:
-        return not (self.lost or self.doubled or self.changed or self.dropped or self.wrong)
+    def faults(self) -> list[str]:
+        """Everything that is wrong, a line each."""
+        counts = {
+            "lost": self.lost,
+            "doubled": self.doubled,
+            "changed": self.changed,
+            "given up, as the spool says": self.dropped,
+        }
+        return [f"{count} records were {what}" for what, count in counts.items() if count] + self.wrong
 
 
 @dataclass(slots=True)
 class Oracle:
-    """Claims of all lives of one process, and their judge. `base_s`: of its sources; `books`: of the last life."""
+    """Claims of all lives of one process, and their judge.
+
+    `base_s`: of its sources; `refused`: how often the spool took none; `books`: of the last life.
+    """
 
     base_s: int
+    refused: int = 0
     reached: set[int] = field(default_factory=set)
     begun: set[int] = field(default_factory=set)
     wrong: list[str] = field(default_factory=list)
@@ -83,6 +96,9 @@ class Oracle:
                 self.begun.add(number)
             case Claim.REACHED | Claim.DURABLE:
                 self.reached.add(number)
+            case Claim.REFUSED:
+                self.reached.discard(number)
+                self.refused += 1
             case Claim.KNOWN:
                 if number not in self.begun:
                     self.wrong.append(f"the spool knows source {number}, which nobody recorded")

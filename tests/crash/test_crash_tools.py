@@ -109,7 +109,7 @@ def echo() -> Iterator[tuple[Proxy, list[bytes]]]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     proxy = Proxy(server.server_port, seed=1)
     yield proxy, Handler.got
     proxy.close()
@@ -162,7 +162,7 @@ def _all(oracle: Oracle, count: int) -> Arrived:
 def test_the_oracle_accepts_each_record_once() -> None:
     oracle = Oracle(_BASE_S)
     judgement = oracle.judge(_all(oracle, 5))
-    assert judgement.good
+    assert judgement.faults == []
     assert judgement.records > 500
 
 
@@ -181,4 +181,4 @@ def test_the_oracle_finds_what_is_lost_doubled_changed_and_forgotten() -> None:
     judgement = oracle.judge(arrived)
     assert (judgement.lost, judgement.doubled, judgement.changed) == (1, 1, 2)
     assert "source 2 was safe" in judgement.wrong[0]
-    assert not judgement.good
+    assert len(judgement.faults) > 3

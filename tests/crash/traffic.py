@@ -95,7 +95,7 @@ class Source:
     def numbers(self, window_s: int) -> I64:
         """Numbers of the records of one of its windows."""
         place = self.windows.index(window_s)
-        count = 2500 if self.number % 16 == 5 else 10 + self.number * 37 % 60
+        count = 1200 if self.number % 16 == 5 else 10 + self.number * 37 % 60
         first = self.number * _EVERY + place * count
         return np.arange(first, first + count, dtype=np.int64)
 

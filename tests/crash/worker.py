@@ -83,7 +83,7 @@ class _Process:
         store = LocalStore(Path(life.data))
         if store.bucket(LOCAL_BUCKET) is None:
             store.create_bucket(LOCAL_BUCKET, self._clock.now_ms())
-        outlets = Outlets(self._spool, store, _rules(life), now_ms=self._clock.now_ms)
+        outlets = Outlets(self._spool, store, _rules(life))
         self._delivery = Delivery(
             self._spool, outlets, now_ms=self._clock.now_ms, told=_told, workers=3, chance=lambda: _WAITS
         )
@@ -152,6 +152,7 @@ class _Process:
                 recording.abandon()
                 raise
         except DeliveryError as error:
+            tell(Claim.REFUSED.value, source.number)
             _told("not_recorded", "warning", error=str(error))
             return False
         finally:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +38,7 @@ class World:
             undo.callback(self.s3.close)
             undo.callback(self.firehose.close)
             self._set_up()
+            self.forge = undo.enter_context(Forge(self.folder / "log", self.environment))
             self._undo = undo.pop_all()
 
     def __enter__(self) -> Self:
@@ -89,7 +90,7 @@ class World:
 
 class Run:
     """Lives on one spool, one after the other. `data`: DATA, in `folder` by default; `spool`: its folder, in DATA by
-    default; `environment`: added to that of the lives.
+    default; `forge`: where lives come from.
     """
 
     def __init__(
@@ -99,7 +100,7 @@ class Run:
         *,
         data: Path | None = None,
         spool: Path | None = None,
-        environment: Mapping[str, str] | None = None,
+        forge: Forge | None = None,
     ) -> None:
         self.kills = 0
         self.data = data or folder / "data"
@@ -116,19 +117,10 @@ class Run:
             base_s=base_s,
             epoch_s=now_s,
         )
-        self._forge = Forge(folder / "log", {**world.environment, **(environment or {})})
+        self._forge = forge or world.forge
         self._store = world.store(self.data)
-
-    def __enter__(self) -> Self:
-        self._world.set_faults()
         self._store.empty()
-        self._forge.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._forge.__exit__(kind, error, trace)
+        world.set_faults()
 
     def kill(
         self,
@@ -154,6 +146,8 @@ class Run:
         self._world.set_faults()
         last = self.oracle.last + 1
         self._forge.live(replace(self._life, first=self.oracle.first_open, last=last, pause_s=0.0), self.oracle)
+        folders = (Path(self._life.spool) / name for name in ("segments", "staged", "damaged"))
+        self.oracle.wrong += [f"{path} is left" for folder in folders for path in folder.iterdir()]
 
     def judge(self) -> Judgement:
         """What is wrong now."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.support.events import FORMAT, GROUP, STREAM, Record, event_log, line_of, rows_with, sliced
 from tests.support.examples import examples
 
-from flowglass.deliver.aws import ServiceSettings
+from flowglass.deliver.aws import Service, ServiceSettings
 from flowglass.deliver.ordering import ByInterface, encoded, ordered
 from flowglass.deliver.rows import Rows
 from flowglass.deliver.sinks import CloudWatchSink, EventBatch, FirehoseSink
@@ -22,8 +22,8 @@ from flowglass.format import TextFormat
 
 T = 1_529_511_600
 NOWHERE = ServiceSettings(endpoint="http://127.0.0.1:1")
-LOGS = CloudWatchSink("/vpc/flow", NOWHERE, event_log(GROUP))
-FIREHOSE = FirehoseSink("flows", NOWHERE, event_log(STREAM))
+LOGS = CloudWatchSink("/vpc/flow", Service("logs", NOWHERE), event_log(GROUP))
+FIREHOSE = FirehoseSink("flows", Service("firehose", NOWHERE), event_log(STREAM))
 
 
 @st.composite

@@ -20,7 +20,7 @@ from flowglass.deliver.rows import union
 from flowglass.deliver.spool import Limits, Share, Spool, StagedObject, Step, Unit, Watch
 from flowglass.deliver.spool.model import ignore
 from flowglass.fields import LogFormat
-from flowglass.fields.contracts import I64, FinishedObject, FlowLog
+from flowglass.fields.contracts import I64, Destination, DestinationType, FinishedObject, FlowLog
 
 NOW_MS: Final = 1_700_000_100_000
 WINDOW_S: Final = 1_700_000_100  # a multiple of 300
@@ -28,12 +28,14 @@ ALL: Final = FlowLog(
     id="fl-0000000a",
     account="123456789012",
     region="eu-west-1",
+    destination=Destination(DestinationType.S3, "numbered"),
     log_format=LogFormat.of(["version", "interface-id", "srcaddr", "bytes", "start", "end", "log-status"]),
 )
 SOME: Final = FlowLog(
     id="fl-0000000b",
     account="123456789012",
     region="eu-west-1",
+    destination=Destination(DestinationType.S3, "numbered"),
     log_format=LogFormat.of(
         ["instance-tag", "bytes", "vpc-id", "az-id", "action", "pkt-dst-aws-service"], {"instance": ["Name"]}
     ),
@@ -57,6 +59,11 @@ class Clock:
 def open_spool(root: Path, clock: Clock | None = None, watch: Watch = ignore, **limits: int) -> Spool:
     """The spool in `root / "spool"`, so that manifests are beside it in `root`."""
     return Spool.open(root / "spool", now_ms=clock or Clock(), watch=watch, limits=Limits(**limits))
+
+
+def files(root: Path) -> list[str]:
+    """Names of the segments and staged objects of the spool that `open_spool` made."""
+    return [path.name for name in ("segments", "staged") for path in (root / "spool" / name).iterdir()]
 
 
 def batch(numbers: Iterable[int], window_s: int = WINDOW_S, interfaces: int = 3) -> pa.RecordBatch:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from flowglass.fields import DEFAULT_FORMAT, LogFormat
-from flowglass.fields.contracts import I64, FileFormat, FlowLog
+from flowglass.fields.contracts import I64, Destination, DestinationType, FileFormat, FlowLog
 from flowglass.fields.schema import batch_schema
 
 TAG_KEYS: Mapping[str, Sequence[str]] = {
@@ -18,10 +18,12 @@ TAG_KEYS: Mapping[str, Sequence[str]] = {
     "auto-scaling-group": ("group", "tier"),
 }
 
+BUCKET = Destination(DestinationType.S3, "logs")
+
 
 def flow_log(log_format: LogFormat = DEFAULT_FORMAT, **more: Any) -> FlowLog:
-    """A flow log of account 123456789012 in us-east-1, as AWS's example of a key has it."""
-    chosen = {"id": "fl-1234abcd", "account": "123456789012", "region": "us-east-1", **more}
+    """A flow log of account 123456789012 in us-east-1, as AWS's example of a key has it, to the bucket `logs`."""
+    chosen = {"id": "fl-1234abcd", "account": "123456789012", "region": "us-east-1", "destination": BUCKET, **more}
     return FlowLog(log_format=log_format, **chosen)
 
 

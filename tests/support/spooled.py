@@ -142,8 +142,7 @@ class ScriptedEvents:
             part = lines[first : first + self.size]
             yield EventBatch("all", [0] * len(part), part)
 
-    def send(self, batch: EventBatch, *, now_ms: int) -> Sent:
-        assert now_ms
+    def send(self, batch: EventBatch) -> Sent:
         outcome = self.script.pop(0) if self.script else None
         if isinstance(outcome, Exception):
             raise outcome

@@ -5,105 +5,52 @@ Rule: the server is one of the test's own that answers as told; the calls go ove
 
 from __future__ import annotations
 
-import json
 import ssl
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from structlog.testing import capture_logs
+from tests.support.agent_server import Server, enrol_at, row, serving
 from tests.support.tls import certificate
 
 from flowglass.app import log
 from flowglass.app.agent.client import AgentKey, Client, ServerUnreachable
 from flowglass.app.agent.feed import InventoryFeed
+from flowglass.app.agent.flow_logs import FILE as KEPT
 from flowglass.app.agent.identity import FILE, enrol
-from flowglass.app.agent.link import ServerLink
+from flowglass.app.agent.link import Figures, ServerLink
 from flowglass.app.config import load_config
+from flowglass.deliver import Status
 from flowglass.fields.contracts import FlowLog
-from flowglass.fields.errors import OptionError
+from flowglass.fields.errors import DestinationFull, DestinationUnwritable, OptionError, StateError
 
+ONE, TWO = "fl-00000001", "fl-00000002"
 DISABLED: Final = (401, {"code": "AuthFailure", "message": "The access key FGAK is disabled."})
 OVERLOADED: Final = (503, {"code": "ServiceUnavailable", "message": "Try again."})
 TOKEN: Final = "FGAKAAAAAAAAAAAAAAAA.x"  # noqa: S105, nobody's
 
 
-@dataclass(slots=True)
-class Server:
-    """Answers each call by its name with a status and a document, or all of them with `refusal`."""
-
-    answers: dict[str, dict[str, Any]] = field(default_factory=lambda: {"flow-logs": {"revision": "1"}, "report": {}})
-    refusal: tuple[int, dict[str, str]] | None = None
-    port: int = 0
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def answer(self, path: str) -> tuple[int, dict[str, Any]]:
-        return self.refusal or (200, self.answers[path.rpartition("/")[2]])
-
-
 @pytest.fixture
 def server() -> Iterator[Server]:
-    made = Server()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            status, document = made.answer(self.path)
-            content = json.dumps(document).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, the base class's name
-            """Nothing: the test looks at the agent's log."""
-
-    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    made.port = listening.server_address[1]
-    thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    yield made
-    listening.shutdown()
-    listening.server_close()
+    with serving() as made:
+        yield made
 
 
-def link(data: Path, server: Server, welcomed: list[str] | None = None) -> ServerLink:
+def no_figures() -> tuple[list[Status], dict[str, int]]:
+    return [], {}
+
+
+def link(
+    data: Path, server: Server, welcome: Callable[[FlowLog], None] = lambda _: None, figures: Figures = no_figures
+) -> ServerLink:
     """Of an agent that is enrolled and has no inventory."""
-    identity = {"agent": "agent-1", "server": server.url, "key_id": "FGAK", "secret": "secret"}
-    (data / FILE).write_text(json.dumps(identity))
-
-    def welcome(flow_log: FlowLog) -> None:
-        if welcomed is not None:
-            welcomed.append(flow_log.id)
-
+    enrol_at(server, data)
     config = load_config(data, environ={"FLOWGLASS_AGENT_SERVER": server.url})
-    return ServerLink(config, data, log.logger("agent"), InventoryFeed("", pytest.fail), lambda: ([], {}), welcome)
-
-
-def row(name: str) -> dict[str, Any]:
-    """A flow log as the server says it."""
-    return {
-        "id": name,
-        "account": "123456789012",
-        "region": "eu-west-1",
-        "resource_type": "VPC",
-        "resource_id": "vpc-0a0a0a0a",
-        "traffic_type": "ALL",
-        "log_format": "${version} ${srcaddr}",
-        "max_aggregation_interval": 60,
-        "file_format": "plain-text",
-        "hive_compatible_partitions": False,
-        "per_hour_partition": False,
-        "tag_fields": [],
-        "destination": {"type": "s3", "name": "logs", "folder": "", "account": "", "region": ""},
-    }
+    return ServerLink(config, data, log.logger("agent"), InventoryFeed("", pytest.fail), figures, welcome)
 
 
 class TestTrouble:
@@ -160,14 +107,101 @@ class TestTrouble:
 class TestFlowLogs:
     def test_each_is_welcomed_once_also_over_restarts(self, server: Server, tmp_path: Path) -> None:
         welcomed: list[str] = []
-        made = link(tmp_path, server, welcomed)
-        for names in (["fl-1"], ["fl-1", "fl-2"]):
-            server.answers["flow-logs"] = {"revision": "1", "flow_logs": [row(name) for name in names]}
+        made = link(tmp_path, server, lambda one: welcomed.append(one.id))
+        for names in ([ONE], [ONE, TWO]):
+            server.has(*map(row, names))
             made.contact()
-        assert welcomed == ["fl-1", "fl-2"]
-        again = link(tmp_path, server, welcomed)
+        assert welcomed == [ONE, TWO]
+        again = link(tmp_path, server, lambda one: welcomed.append(one.id))
         again.contact()
-        assert [flow_log.id for flow_log in again.flow_logs] == welcomed == ["fl-1", "fl-2"]
+        assert [flow_log.id for flow_log in again.flow_logs] == welcomed == [ONE, TWO]
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"id": "../../../../escaped"},
+            {"id": "fl-1"},
+            {"id": f"x/123456789012_vpcflowlogs_eu-west-1_{ONE}"},
+            {"id": 7},
+            {"account": "../123456789012"},
+            {"account": "12345678901"},
+            {"account": None},
+            {"region": "eu-west-1/.."},
+            {"region": ""},
+        ],
+    )
+    def test_one_that_no_object_can_be_named_of_is_left_out_and_told(
+        self, server: Server, tmp_path: Path, wrong: dict[str, Any]
+    ) -> None:
+        server.has({**row(ONE), **wrong}, row(TWO))
+        made = link(tmp_path, server)
+        with capture_logs() as told:
+            made.contact()
+        assert [flow_log.id for flow_log in made.flow_logs] == [TWO]
+        (unreadable,) = (event for event in told if event["event"] == "flow_log_unreadable")
+        assert repr(*wrong.values()) in unreadable["reason"]
+
+
+class TestThisMachine:
+    """What fails here and not at the server."""
+
+    def test_a_welcome_that_fails_is_tried_again_and_holds_up_nothing(self, server: Server, tmp_path: Path) -> None:
+        welcomed: list[str] = []
+        full = [DestinationFull("no room")] * 2
+
+        def welcome(flow_log: FlowLog) -> None:
+            if flow_log.id == ONE and full:
+                raise full.pop()
+            welcomed.append(flow_log.id)
+
+        server.has(row(ONE), row(TWO))
+        made = link(tmp_path, server, welcome)
+        with capture_logs() as told:
+            for _ in range(3):
+                made.contact()
+                server.answers["flow-logs"] = {"revision": "1"}  # no news
+        assert welcomed == [TWO, ONE]
+        assert server.calls == ["flow-logs", "report"] * 3
+        assert [event["event"] for event in told if "flow_log" not in event["event"]] == [
+            "step_failed",
+            "step_recovered",
+        ]
+        assert [flow_log.id for flow_log in link(tmp_path, server).flow_logs] == [ONE, TWO]
+
+    def test_flow_logs_that_could_not_be_kept_are_asked_for_again(
+        self, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(*_: object) -> None:
+            raise DestinationUnwritable("read-only")
+
+        server.has(row(ONE))
+        made = link(tmp_path, server)
+        with monkeypatch.context() as patch:
+            patch.setattr("flowglass.app.agent.flow_logs.write_private", refuse)
+            made.contact()
+        assert [flow_log.id for flow_log in made.flow_logs] == [ONE]
+        assert not (tmp_path / KEPT).exists()
+        made.contact()
+        assert (tmp_path / KEPT).exists()
+
+    def test_a_journal_that_cannot_be_read_is_no_reason_to_stay_away(self, server: Server, tmp_path: Path) -> None:
+        broken = [StateError("damaged")]
+
+        def figures() -> tuple[list[Status], dict[str, int]]:
+            if broken:
+                raise broken.pop()
+            return no_figures()
+
+        made = link(tmp_path, server, figures=figures)
+        with capture_logs() as told:
+            made.contact()
+            made.contact()
+        assert not made.away
+        assert server.calls == ["flow-logs", "flow-logs", "report"]
+        assert [(event["event"], event["step"]) for event in told] == [
+            ("step_failed", "report"),
+            ("step_recovered", "report"),
+        ]
 
 
 class TestEnrolment:

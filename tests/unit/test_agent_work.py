@@ -20,6 +20,7 @@ from flowglass.app.stop import Stop
 from flowglass.deliver import Spool
 from flowglass.fields import LogFormat
 from flowglass.fields.contracts import Destination, DestinationType, FlowLog, ResourceType, TrafficType
+from flowglass.fields.errors import StateError
 from flowglass.inventory import Snapshot, load
 
 BUCKET: Final = "flowglass-logs"
@@ -144,3 +145,18 @@ def test_what_is_ignored_is_told_once_and_anew_when_it_comes_again(bench: Bench)
         told.append([(event["event"], event["log_level"], event["file"]) for event in events])
     warning = [("capture_ignored", "warning", "monday")]
     assert told == [warning, [], [], warning]
+
+
+def test_a_journal_that_cannot_be_used_keeps_a_capture_waiting(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise StateError("journal.db: another process has kept it locked")
+
+    path = traffic(tmp_path / "a.pcap", 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(Spool, "recorded", refuse)
+        (told,) = bench.record(path, flow_log())
+    assert (told["event"], told["reason"]) == ("capture_waits", "journal.db: another process has kept it locked")
+    assert (bench.captures / "a.pcap").exists()
+    assert bench.work.ready() == []  # for a moment

@@ -62,7 +62,7 @@ BUCKET: Final[dict[str, Any]] = {
 }
 """The same of a bucket's keys."""
 
-ENDPOINT: Final = "must be aws, or a URL, as https://s3.example:9000"
+ENDPOINT: Final = "must be aws, or a URL without user and query, as https://s3.example:9000"
 REGION: Final = "must be lower-case letters, digits and single hyphens, as eu-west-1"
 
 
@@ -388,7 +388,10 @@ class TestSecrets:
     def test_no_message_has_one(self, tmp_path: Path) -> None:
         text = '[server]\nstate = "hidden"\nurl = "https://u:hidden@h/"\n[agent]\ntoken = ["hidden"]\n'
         found = faults(tmp_path, text + '[firehose]\nendpoint = "https://u:hidden@h"')
-        assert len(found) == 4
+        text = '[buckets.b1c]\nendpoint = "https://h/?X-Amz-Security-Token=hidden&X-Amz-Signature=hidden"'
+        found += faults(tmp_path, text)
+        assert [fault.partition(": must be ")[2] for fault in found[3:]] == [ENDPOINT.removeprefix("must be ")] * 2
+        assert len(found) == 5
         assert "hidden" not in " ".join(found)
 
     def test_without_a_database_the_state_is_in_data(self, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 from tests.support.records import flow_log
+from tests.support.rights import as_nobody
 from tests.support.spooled import PERIOD_S, Clock, record
 
 from flowglass.app.cli.main import main
@@ -154,7 +155,30 @@ class TestSpool:
         (tmp_path / "spool" / "journal.db").write_bytes(b"no database at all" * 100)
         check = look(tmp_path)["spool"]
         assert check.state is State.FAILED
-        assert "the journal is damaged" in check.text
+        assert check.text.endswith("the journal is damaged (file is not a database)")
+        assert check.remedy.startswith("move it aside together with journal.db-wal and start again")
+
+    def test_one_that_cannot_be_opened_keeps_no_other_check(self, tmp_path: Path) -> None:
+        (tmp_path / "spool").mkdir()
+        (tmp_path / "spool" / "journal.db").write_bytes(b"no database at all" * 100)
+        assert {name: check.state for name, check in look(tmp_path).items()} == {
+            "configuration": State.OK,
+            "disk": State.OK,
+            "clock": State.OK,
+            "spool": State.FAILED,
+            "local store": State.OK,
+        }
+
+    def test_as_another_user(self, tmp_path: Path) -> None:
+        with spool_of(tmp_path):
+            pass
+        config = config_of(tmp_path, "")
+        with as_nobody(tmp_path):
+            found = {check.name: check for check in examine(config, (), NOW_MS)}
+        for name in ("disk", "spool"):
+            assert found[name].state is State.FAILED
+            assert found[name].text.endswith(": Permission denied")
+            assert "the user " in found[name].remedy
 
 
 class TestDestinations:
@@ -194,7 +218,7 @@ class TestLosses:
             unit = spool.assign(spool.shares()[:1])
             for _ in range(2):
                 unit = spool.sending(unit, 0)
-            spool.finish(spool.sent(unit, 1, rejected=4, reason="too old"))
+            spool.finish(spool.sent(unit, 1, events=10, rejected=4, reason="too old"))
             spool.drop(before_s=PERIOD_S + 600)
         found = look(tmp_path)
         assert {name: (found[name].state, found[name].text) for name in ("dropped", "doubtful", "rejected")} == {

@@ -10,7 +10,7 @@ from tests.support.events import GROUP, Record, event_log, rows_with
 from tests.support.json_service import SOME_PAGE, Answer, JsonService, fault, json_service
 from tests.support.servers import Key, client
 
-from flowglass.deliver.aws import ServiceSettings
+from flowglass.deliver.aws import Service, ServiceSettings
 from flowglass.deliver.sinks import CloudWatchSink, EventBatch, Sent
 from flowglass.fields.contracts import TrafficType
 from flowglass.fields.errors import (
@@ -19,10 +19,11 @@ from flowglass.fields.errors import (
     DestinationThrottled,
     DestinationUnreachable,
     LogFormatError,
+    RecordsTooNew,
 )
 
 NOW_MS = 1_529_511_600_000
-DAY_MS, HOUR_MS = 86_400_000, 3_600_000
+DAY_MS = 86_400_000
 TAKEN = Answer({"nextSequenceToken": "1"})
 MISSING = fault("ResourceNotFoundException")
 EXISTS = fault("ResourceAlreadyExistsException")
@@ -38,23 +39,29 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[JsonService]:
 
 
 def sink_of(service: JsonService, traffic_type: TrafficType = TrafficType.ALL) -> CloudWatchSink:
-    logs = client("logs", service.url, Key("ANYONE", "anything"))  # quicker made than the sink's own
-    return CloudWatchSink(GROUP.name, ServiceSettings(endpoint=service.url), event_log(GROUP, traffic_type), logs)
+    made = client("logs", service.url, Key("ANYONE", "anything"))  # quicker made than the service's own
+    logs = Service("logs", ServiceSettings(endpoint=service.url), region=GROUP.region, made=made)
+    return CloudWatchSink(GROUP.name, logs, event_log(GROUP, traffic_type))
 
 
 def batch_of(*times_ms: int, message: bytes = b"a line") -> EventBatch:
     return EventBatch("eni-a-all", times_ms, [message] * len(times_ms))
 
 
+def refusing(**info: int) -> Answer:
+    """An answer that takes some events only."""
+    return Answer({"nextSequenceToken": "1", "rejectedLogEventsInfo": info})
+
+
 def send(service: JsonService, batch: EventBatch) -> Sent:
-    return sink_of(service).send(batch, now_ms=NOW_MS)
+    return sink_of(service).send(batch)
 
 
 def test_a_batch_is_one_call_with_the_lines_as_they_are(service: JsonService) -> None:
     records: list[Record] = [("eni-a", NOW_MS // 1000 - 5, 'é \\ "'), ("eni-a", NOW_MS // 1000 - 9, "b")]
     sink = sink_of(service, TrafficType.REJECT)
     (batch,) = sink.cut([rows_with(records)])
-    assert sink.send(batch, now_ms=NOW_MS) == Sent()
+    assert sink.send(batch) == Sent()
     assert service.asked == [
         (
             "PutLogEvents",
@@ -87,7 +94,7 @@ def test_streams_and_groups_are_made_when_they_are_not_there(service: JsonServic
     service.answers = answer
     sink = sink_of(service)
     for stream in ("eni-a-all", "eni-b-all", "eni-a-all"):
-        assert sink.send(EventBatch(stream, [NOW_MS], [b"a"]), now_ms=NOW_MS) == Sent()
+        assert sink.send(EventBatch(stream, [NOW_MS], [b"a"])) == Sent()
     made = ["CreateLogStream", "CreateLogGroup", "CreateLogStream"]
     assert [operation for operation, _ in service.asked] == [
         *("PutLogEvents", *made, "PutLogEvents"),
@@ -95,7 +102,7 @@ def test_streams_and_groups_are_made_when_they_are_not_there(service: JsonServic
         "PutLogEvents",
     ]
     there.clear()  # somebody removed everything
-    assert sink.send(batch_of(NOW_MS), now_ms=NOW_MS) == Sent()
+    assert sink.send(batch_of(NOW_MS)) == Sent()
 
 
 @pytest.mark.parametrize("made", [[EXISTS], [MISSING, EXISTS, Answer()], [MISSING, EXISTS, EXISTS]])
@@ -111,22 +118,36 @@ def test_a_group_that_stays_away_is_told(service: JsonService) -> None:
         send(service, batch_of(NOW_MS))
 
 
-def test_what_is_too_old_or_too_new_is_rejected_without_being_sent(service: JsonService) -> None:
-    times = [
-        *(NOW_MS - 15 * DAY_MS, NOW_MS - 14 * DAY_MS - 1, NOW_MS - 14 * DAY_MS, NOW_MS),
-        *(NOW_MS + 2 * HOUR_MS, NOW_MS + 2 * HOUR_MS + 1),
+def test_whatever_its_age_an_event_is_sent_for_the_clock_here_may_be_wrong(service: JsonService) -> None:
+    times = [NOW_MS - 400 * DAY_MS, NOW_MS, NOW_MS + 400 * DAY_MS]
+    for time_ms in times:
+        assert send(service, batch_of(time_ms)) == Sent()
+    assert [event["timestamp"] for _, asked in service.asked for event in asked["logEvents"]] == times
+
+
+def test_what_is_too_new_for_the_service_is_left_and_then_waits(service: JsonService) -> None:
+    sink = sink_of(service)
+    service.answers = [
+        refusing(tooOldLogEventEndIndex=1, tooNewLogEventStartIndex=3),
+        refusing(tooNewLogEventStartIndex=0),
     ]
-    sent = send(service, batch_of(*times))
-    assert (sent.left, sent.rejected) == (None, 3)
-    assert sent.reason.startswith("log group /vpc/flow at http://127.0.0.1:")
-    assert sent.reason.endswith(": 2 events older than 14 days, 1 events more than 2 hours ahead of now")
-    ((_, asked),) = service.asked
-    assert [event["timestamp"] for event in asked["logEvents"]] == times[2:5]
+    sent = sink.send(EventBatch("eni-a-all", [1, 2, 3, 4], [b"a", b"b", b"c", b"d"]))
+    assert (sent.left, sent.rejected) == (EventBatch("eni-a-all", [4], [b"d"]), 1)
+    assert sent.left is not None
+    with pytest.raises(
+        RecordsTooNew, match=r"/vpc/flow at http://.*: 1 events are more than 2 hours ahead of the serv"
+    ):
+        sink.send(sent.left)
 
 
-@pytest.mark.parametrize("time_ms", [NOW_MS - 15 * DAY_MS, NOW_MS + 3 * HOUR_MS])
-def test_nothing_is_asked_where_nothing_is_left(service: JsonService, time_ms: int) -> None:
-    assert send(service, batch_of(time_ms, time_ms)).rejected == 2
+def test_places_of_events_count_without_those_that_are_too_large(service: JsonService) -> None:
+    service.answers = [refusing(tooNewLogEventStartIndex=1)]
+    sent = send(service, EventBatch("eni-a-all", [1, 2, 3], [b"x" * 1_048_551, b"b", b"c"]))
+    assert (sent.left, sent.rejected) == (EventBatch("eni-a-all", [3], [b"c"]), 1)
+
+
+def test_nothing_is_asked_where_nothing_is_left(service: JsonService) -> None:
+    assert send(service, batch_of(NOW_MS, message=b"x" * 1_048_551)).rejected == 1
     assert service.asked == []
 
 
@@ -134,7 +155,7 @@ def test_an_event_that_is_too_large_is_rejected_and_the_rest_is_sent(service: Js
     limit = 1_048_576 - 26
     records: list[Record] = [("eni-a", NOW_MS // 1000, "x" * size) for size in (9, limit - 2, limit - 1, 9)]
     sink = sink_of(service)
-    results = [sink.send(batch, now_ms=NOW_MS) for batch in sink.cut([rows_with(records)])]
+    results = [sink.send(batch) for batch in sink.cut([rows_with(records)])]
     assert [result.rejected for result in results] == [0, 0, 1, 0]
     assert results[2].reason.endswith("1 events larger than 1048550 bytes")
     assert [len(event["message"]) for _, asked in service.asked for event in asked["logEvents"]] == [11, limit, 11]
@@ -146,19 +167,18 @@ def test_an_event_that_is_too_large_is_rejected_and_the_rest_is_sent(service: Js
         ({"tooOldLogEventEndIndex": 2}, 2),
         ({"expiredLogEventEndIndex": 3}, 3),
         ({"tooOldLogEventEndIndex": 1, "expiredLogEventEndIndex": 3}, 3),
-        ({"tooNewLogEventStartIndex": 4}, 6),
-        ({"tooOldLogEventEndIndex": 1, "tooNewLogEventStartIndex": 9}, 2),
-        ({"tooNewLogEventStartIndex": 0}, 10),
+        ({"tooNewLogEventStartIndex": 10}, 0),
         ({"tooOldLogEventEndIndex": 10}, 10),
+        ({"tooOldLogEventEndIndex": 99, "tooNewLogEventStartIndex": 0}, 10),
     ],
 )
 def test_events_that_the_service_rejects_are_counted(
     service: JsonService, info: Mapping[str, int], rejected: int
 ) -> None:
-    service.answers = [Answer({"nextSequenceToken": "1", "rejectedLogEventsInfo": info})]
+    service.answers = [refusing(**info)]
     sent = send(service, batch_of(*[NOW_MS] * 10))
     assert (sent.left, sent.rejected) == (None, rejected)
-    assert sent.reason.endswith(f"{rejected} events outside the time that the group keeps")
+    assert sent.reason.endswith(f": {rejected} events older than 14 days, or than the group keeps" if rejected else "")
 
 
 @pytest.mark.parametrize(
@@ -179,10 +199,10 @@ def test_failures_are_told_apart_and_the_batch_can_be_sent_again(
     sink = sink_of(service)
     service.answers = [answer, TAKEN]
     with pytest.raises(error, match="log group /vpc/flow at http") as raised:
-        sink.send(batch_of(NOW_MS), now_ms=NOW_MS)
+        sink.send(batch_of(NOW_MS))
     assert raised.value.retry_after_s == retry_after_s
     assert len(service.asked) == 1
-    assert sink.send(batch_of(NOW_MS), now_ms=NOW_MS) == Sent()
+    assert sink.send(batch_of(NOW_MS)) == Sent()
 
 
 def test_being_throttled_while_a_stream_is_made_is_that(service: JsonService) -> None:
@@ -194,12 +214,13 @@ def test_being_throttled_while_a_stream_is_made_is_that(service: JsonService) ->
 def test_an_endpoint_where_nobody_listens_is_told() -> None:
     with json_service() as gone:
         url = gone.url
-    sink = CloudWatchSink(GROUP.name, ServiceSettings(endpoint=url, region="eu-west-1"), event_log())
+    logs = Service("logs", ServiceSettings(endpoint=url, region="eu-west-1"))
+    sink = CloudWatchSink(GROUP.name, logs, event_log())
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ACCESS_KEY_ID", "ANYONE")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "anything")
         with pytest.raises(DestinationUnreachable, match="log group /vpc/flow"):
-            sink.send(batch_of(NOW_MS), now_ms=NOW_MS)
+            sink.send(batch_of(NOW_MS))
 
 
 @pytest.mark.parametrize("name", ["start", "interface-id", "resource-id", "packets"])

@@ -182,6 +182,14 @@ def test_a_finished_file_that_is_gone_is_told(tmp_path: Path) -> None:
         DirectorySink(tmp_path / "to").put(gone)
 
 
+@pytest.mark.parametrize("key", ["../out", "a/../../out", "a/..", "{here}/out"])
+def test_a_key_never_leads_out_of_the_folder(tmp_path: Path, key: str) -> None:
+    object_ = finished(tmp_path, b"content", key.format(here=tmp_path))
+    with pytest.raises(DestinationUnwritable, match="leads out of it"):
+        DirectorySink(tmp_path / "to").put(object_)
+    assert not list(tmp_path.rglob("out"))
+
+
 def test_a_disk_with_too_little_room_takes_nothing_until_there_is_more(small_disk: Path) -> None:
     sink = DirectorySink(small_disk, min_free_bytes=50_000)
     assert put(sink, bytes(1000), "a")

@@ -11,7 +11,7 @@ from tests.support.events import STREAM, Record, event_log, rows_with
 from tests.support.json_service import SOME_PAGE, Answer, JsonService, fault, json_service
 from tests.support.servers import Key, client
 
-from flowglass.deliver.aws import ServiceSettings
+from flowglass.deliver.aws import Service, ServiceSettings
 from flowglass.deliver.sinks import EventBatch, FirehoseSink, Sent
 from flowglass.fields.errors import DeliveryError, DestinationRefused, DestinationThrottled, DestinationUnreachable
 
@@ -35,8 +35,9 @@ def result(*codes: str) -> Answer:
 
 
 def sink_of(service: JsonService) -> FirehoseSink:
-    firehose = client("firehose", service.url, Key("ANYONE", "anything"))  # quicker made than the sink's own
-    return FirehoseSink(STREAM.name, ServiceSettings(endpoint=service.url), event_log(STREAM), firehose)
+    made = client("firehose", service.url, Key("ANYONE", "anything"))  # quicker made than the service's own
+    firehose = Service("firehose", ServiceSettings(endpoint=service.url), region=STREAM.region, made=made)
+    return FirehoseSink(STREAM.name, firehose, event_log(STREAM))
 
 
 def batch_of(sink: FirehoseSink) -> EventBatch:
@@ -52,7 +53,7 @@ def asked(service: JsonService) -> list[list[bytes]]:
 def test_a_batch_is_one_call_with_a_json_line_a_record(service: JsonService) -> None:
     service.answers = [result("", "", "", "")]
     sink = sink_of(service)
-    assert sink.send(batch_of(sink), now_ms=0) == Sent()
+    assert sink.send(batch_of(sink)) == Sent()
     ((operation, call),) = service.asked
     assert (operation, call["DeliveryStreamName"]) == ("PutRecordBatch", "flows")
     (records,) = asked(service)
@@ -68,7 +69,7 @@ def test_what_failed_is_sent_again_alone(service: JsonService) -> None:
     sink = sink_of(service)
     batch: EventBatch | None = batch_of(sink)
     while batch:
-        sent = sink.send(batch, now_ms=0)
+        sent = sink.send(batch)
         assert sent.rejected == 0
         batch = sent.left
     first, second, third = asked(service)
@@ -80,14 +81,14 @@ def test_all_over_the_quota_is_being_throttled(service: JsonService) -> None:
     service.answers = [result(OVER, OVER, OVER, OVER)]
     sink = sink_of(service)
     with pytest.raises(DestinationThrottled, match=r"delivery stream flows at http.*none of 4 records"):
-        sink.send(batch_of(sink), now_ms=0)
+        sink.send(batch_of(sink))
 
 
 def test_all_failed_for_other_reasons_are_left(service: JsonService) -> None:
     service.answers = [result(OVER, BROKEN, OVER, OVER)]
     sink = sink_of(service)
     batch = batch_of(sink)
-    assert sink.send(batch, now_ms=0) == Sent(left=EventBatch("", (), list(batch.messages)))
+    assert sink.send(batch) == Sent(left=EventBatch("", (), list(batch.messages)))
 
 
 def test_a_record_that_is_too_large_is_rejected_and_the_rest_is_sent(service: JsonService) -> None:
@@ -96,11 +97,11 @@ def test_a_record_that_is_too_large_is_rejected_and_the_rest_is_sent(service: Js
     service.answers = lambda _, call: result(*[""] * len(call["Records"]))
     sink = sink_of(service)
     (batch,) = sink.cut([rows_with(records)])
-    sent = sink.send(batch, now_ms=0)
+    sent = sink.send(batch)
     assert (sent.left, sent.rejected) == (None, 1)
     assert sent.reason.endswith(": 1 records larger than 1024000 bytes")
     assert [[len(record) for record in call] for call in asked(service)] == [[9 + around, 1_024_000]]
-    assert sink.send(EventBatch("", (), batch.messages[2:]), now_ms=0).rejected == 1
+    assert sink.send(EventBatch("", (), batch.messages[2:])).rejected == 1
     assert len(service.asked) == 1
 
 
@@ -124,8 +125,8 @@ def test_failures_are_told_apart_and_the_batch_can_be_sent_again(
     sink = sink_of(service)
     batch = batch_of(sink)
     with pytest.raises(error, match="delivery stream flows at http") as raised:
-        sink.send(batch, now_ms=0)
+        sink.send(batch)
     assert raised.value.retry_after_s == retry_after_s
     assert len(service.asked) == 1
-    assert sink.send(batch, now_ms=0) == Sent()
+    assert sink.send(batch) == Sent()
     assert asked(service)[0] == asked(service)[1]

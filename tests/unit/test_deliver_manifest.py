@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,7 +24,8 @@ from flowglass.deliver.manifest import (
     verify,
 )
 from flowglass.deliver.rules import DestinationRules
-from flowglass.deliver.verify import Fault, LocalObjects, objects_at, verify_objects
+from flowglass.deliver.spool import SpoolView
+from flowglass.deliver.verify import Fault, Finding, LocalObjects, Report, objects_at, verify_objects
 from flowglass.fields.errors import DestinationUnwritable, OptionError
 
 FL = "fl-1234abcd"
@@ -171,9 +174,12 @@ def deliver(data: Path, n: int, flow_log_id: str = FL, *, place: str = PLACE, ke
     return target
 
 
+def looked(data: Path, *only: str, journal: SpoolView | None = None) -> Report:
+    return verify_objects(data, lambda place: objects_at(place, data, DestinationRules()), only, journal)
+
+
 def found(data: Path, *only: str) -> list[tuple[Fault, str, str]]:
-    report = verify_objects(data, lambda place: objects_at(place, data, DestinationRules()), only)
-    return [(one.fault, one.flow_log_id, one.where.rpartition("_")[2]) for one in report.findings]
+    return [(one.fault, one.flow_log_id, one.where.rpartition("_")[2]) for one in looked(data, *only).findings]
 
 
 def test_what_was_delivered_and_is_there_is_in_order(tmp_path: Path) -> None:
@@ -190,13 +196,118 @@ def test_a_changed_a_removed_and_an_added_object_are_found(tmp_path: Path) -> No
     paths[1].unlink()
     paths[2].with_name(Path(key_of(9)).name).write_bytes(b"added")
     paths[2].with_name(Path(key_of(9, "fl-99999999")).name).write_bytes(b"another flow log's")
-    paths[2].with_name("notes.txt").write_bytes(b"somebody's own")
     assert found(tmp_path) == [
         (Fault.CHANGED, FL, "00000001.log.gz"),
         (Fault.REMOVED, FL, "00000002.log.gz"),
         (Fault.ADDED, FL, "00000009.log.gz"),
+        (Fault.UNKNOWN, "fl-99999999", f"{PLACE}/{ROOT}/"),
     ]
     assert found(tmp_path, "fl-99999999") == []
+
+
+def test_whatever_lies_below_the_folder_of_a_flow_log_and_has_no_name_of_its_objects_was_added(tmp_path: Path) -> None:
+    folder = deliver(tmp_path, 1).parent
+    (folder / "evil.log.gz").write_bytes(b"added")
+    (folder / "link").symlink_to(tmp_path)
+    (folder / "dangling.log.gz").symlink_to(tmp_path / "absent")
+    (folder / "empty").mkdir()
+    (Path(os.fsdecode(os.fsencode(folder) + b"/\xff"))).write_bytes(b"no text")
+    (tmp_path / "s3" / "logs" / "notes.txt").write_bytes(b"somebody's own, elsewhere")
+    added = {
+        f"{PLACE}/{Path(key_of(1)).parent}/{name}" for name in ("evil.log.gz", "link", "dangling.log.gz", "\\udcff")
+    }
+    report = looked(tmp_path)
+    assert {(one.fault, one.where) for one in report.findings} == {(Fault.ADDED, where) for where in added}
+    assert {one.where for one in looked(tmp_path, FL).faults} == added
+
+
+def test_objects_of_other_flow_logs_are_a_warning_and_counted(tmp_path: Path) -> None:
+    folder = deliver(tmp_path, 1).parent
+    deliver(tmp_path, 1, "fl-00000000")
+    for number in (1, 2):
+        (folder / Path(key_of(number, "fl-99999999")).name).write_bytes(b"another's")
+    for report in (looked(tmp_path), looked(tmp_path, FL)):
+        (finding,) = report.findings
+        assert finding == (Fault.UNKNOWN, "fl-99999999", f"{PLACE}/{ROOT}/", "objects: 2")
+        assert report.faults == []
+
+
+def noted(data: Path, *lines: Line) -> SpoolView:
+    """What the journal still has of the lines of FL."""
+    return SpoolView(root=data / "spool", writer="w", lines={FL: lines})
+
+
+def test_what_is_cut_off_a_manifest_or_gone_with_it_shows_by_the_journal(tmp_path: Path) -> None:
+    paths = [deliver(tmp_path, n) for n in (1, 2, 3)]
+    journal = noted(tmp_path, line(3, sha256=hashlib.sha256(b"object 3").hexdigest()))
+    assert looked(tmp_path, journal=journal).findings == []
+    manifest = manifest_path(tmp_path, FL, "w")
+    lines = manifest.read_bytes().splitlines(keepends=True)
+    # Without its last line, which the journal has, nothing is unknown: that is what a crash leaves.
+    manifest.write_bytes(b"".join(lines[:2]))
+    assert looked(tmp_path, journal=journal).findings == []
+    manifest.write_bytes(lines[0])
+    for path in paths[1:]:
+        path.unlink()
+    cut = Finding(Fault.CHAIN, FL, str(manifest), "it ends with line 1 and had at least 2")
+    gone = Finding(Fault.REMOVED, FL, f"{PLACE}/{key_of(3)}")
+    assert looked(tmp_path, journal=journal).findings == [cut, gone]
+    paths[0].unlink()
+    manifest.unlink()
+    cut = cut._replace(what="it ends with line 0 and had at least 2")
+    assert looked(tmp_path, journal=journal).findings == [cut, gone]
+    manifest.parent.rmdir()
+    assert looked(tmp_path, FL, journal=journal).findings == [cut, gone]
+    assert looked(tmp_path, "fl-00000000", journal=journal).findings == []
+
+
+def test_lines_are_held_in_memory_one_flow_log_at_a_time(tmp_path: Path) -> None:
+    flow_logs, lines = 20, 500
+    for number in range(flow_logs):
+        flow_log_id = f"fl-{number:08x}"
+        told = {0: [line(n, key=key_of(n, flow_log_id)) for n in range(1, lines + 1)]}
+        catch_up(manifest_path(tmp_path, flow_log_id, "w"), told.__getitem__)
+    tracemalloc.start()
+    try:
+        report = verify_objects(tmp_path, lambda _: AsDelivered(tmp_path))
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (report.objects, report.findings) == (flow_logs * lines, [])
+    assert peak_bytes < 200 * flow_logs * lines
+
+
+class AsDelivered(LocalObjects):
+    """Objects of which each has the digest that its line has."""
+
+    def sha256(self, key: str) -> str | None:
+        return key.removesuffix(".log.gz")[-8:].rjust(64, "0")
+
+
+def test_only_the_folder_of_the_objects_is_looked_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    real = os.scandir
+
+    def scandir(path: str) -> object:
+        opened.append(os.fspath(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    deliver(tmp_path, 1)
+    objects = LocalObjects(tmp_path / "s3" / "logs")
+    (tmp_path / "s3" / "logs" / "AWSLogs" / "other").write_bytes(b"")
+    (tmp_path / "s3" / "logs" / ".partial").mkdir()
+    (tmp_path / "s3" / "logs" / ".partial" / "1.tmp").write_bytes(b"")
+    assert list(objects.keys(f"{ROOT}/")) == [key_of(1)]
+    assert {str(Path(path).relative_to(tmp_path / "s3" / "logs")).startswith(ROOT) for path in opened} == {True}
+    assert sorted(objects.keys("")) == [key_of(1), "AWSLogs/other"]
+    assert list(objects.keys("absent/")) == []
+
+
+def test_a_folder_that_cannot_be_listed_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(DestinationUnwritable, match="loop: "):
+        list(LocalObjects(tmp_path).keys("loop/"))
 
 
 def test_log_files_that_no_flow_log_wrote_are_found(tmp_path: Path) -> None:

@@ -36,22 +36,23 @@ from flowglass.deliver import (
 )
 from flowglass.deliver.outlet import EventOutlet, ObjectOutlet
 from flowglass.deliver.sinks import Sent
-from flowglass.deliver.spool import Stage
+from flowglass.deliver.spool import Stage, UnitChanged
 from flowglass.fields.contracts import Destination, DestinationType, FinishedObject, FlowLog
 from flowglass.fields.errors import (
-    DeliveryError,
     DestinationFull,
     DestinationRefused,
     DestinationThrottled,
     DestinationUnreachable,
     DestinationUnwritable,
     OptionError,
+    RecordsTooNew,
 )
 from flowglass.format import read_object
 
 REFUSED = DestinationRefused("no right to write")
 UNREACHABLE = DestinationUnreachable("no answer")
 THROTTLED = DestinationThrottled("slow down")
+TOO_NEW = RecordsTooNew("of tomorrow")
 BUCKET = Destination(DestinationType.S3, "logs")
 GROUP = Destination(DestinationType.CLOUD_WATCH_LOGS, "/vpc", account="123456789012", region="us-east-1")
 STREAM = Destination(DestinationType.FIREHOSE, "stream", account="123456789012", region="us-east-1")
@@ -89,7 +90,7 @@ def service() -> ScriptedEvents:
 
 @pytest.fixture
 def events(spool: Spool, service: ScriptedEvents) -> EventOutlet:
-    return EventOutlet(name="service", spool=spool, sink=lambda _: service, now_ms=Clock().now_ms)
+    return EventOutlet(name="service", spool=spool, sink=lambda _: service)
 
 
 def again(spool: Spool) -> Unit:
@@ -213,6 +214,30 @@ def test_objects_that_were_delivered_before_a_failure_are_not_put_again(
     assert delivered_bytes(tmp_path / "bucket") == list(range(20))
 
 
+@pytest.mark.parametrize("missing", [False, True])
+def test_an_object_that_the_disk_damages_while_it_waits_is_built_again_before_it_is_put(
+    spool: Spool, objects: ObjectOutlet, sink: ScriptedSink, tmp_path: Path, *, missing: bool
+) -> None:
+    unit = unit_of(spool)
+    sink.script = [UNREACHABLE]
+    with pytest.raises(DestinationUnreachable):
+        objects.deliver(unit)
+    (file,) = (tmp_path / "spool" / "staged").iterdir()
+    if missing:
+        file.unlink()
+    else:
+        content = bytearray(file.read_bytes())
+        content[30] ^= 1
+        file.write_bytes(content)
+    objects.deliver(again(spool))
+    assert delivered_bytes(tmp_path / "bucket") == list(range(10))
+    assert sink.puts[0].key == sink.puts[1].key
+    assert left_in(spool, tmp_path) == (0, 0, 0)
+    assert spool.counters()["objects_damaged"] == 1
+    assert "objects_built_otherwise" not in spool.counters()
+    assert ("staged_damaged", 1) in [(name, facts.get("objects")) for name, facts in spool.take_events()]
+
+
 def test_a_failed_build_leaves_no_file(
     spool: Spool, objects: ObjectOutlet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -252,7 +277,7 @@ def test_a_damaged_segment_gives_its_skipdata_records_at_the_next_attempt(
     unit = unit_of(spool)
     (file,) = (tmp_path / "spool" / "segments").iterdir()
     file.write_bytes(file.read_bytes()[:-1])
-    with pytest.raises(DeliveryError, match="changed meanwhile"):
+    with pytest.raises(UnitChanged, match="changed meanwhile"):
         objects.deliver(unit)
     objects.deliver(again(spool))
     (path,) = (tmp_path / "bucket").rglob("*.gz")
@@ -276,7 +301,7 @@ def test_batches_are_sent_in_order_each_journalled_before_and_after(
     assert doubtful(spool) == 0
 
 
-@pytest.mark.parametrize(("error", "doubts"), [(REFUSED, 0), (THROTTLED, 0), (UNREACHABLE, 2)])
+@pytest.mark.parametrize(("error", "doubts"), [(REFUSED, 0), (THROTTLED, 0), (TOO_NEW, 0), (UNREACHABLE, 2)])
 def test_after_a_failure_it_goes_on_with_that_batch_which_is_doubtful_if_nobody_knows(
     spool: Spool, events: EventOutlet, service: ScriptedEvents, error: Exception, doubts: int
 ) -> None:
@@ -336,6 +361,34 @@ def test_of_a_batch_that_was_taken_in_part_only_the_rest_is_doubtful(
     assert doubtful(spool) == 1
 
 
+def test_what_is_too_new_waits_while_other_units_go_and_nothing_of_it_is_sent_twice(
+    spool: Spool, events: EventOutlet, service: ScriptedEvents
+) -> None:
+    waits, goes = unit_of(spool, 4), unit_of(spool, 4, window_start_s=PERIOD_S + 300)
+    service.script = [3, TOO_NEW, REFUSED, None, None]
+    with pytest.raises(RecordsTooNew):
+        events.deliver(waits)
+    with pytest.raises(DestinationRefused):
+        events.deliver(goes)
+    for unit in reversed(spool.units()):
+        events.deliver(unit)
+    assert sorted(numbers(service)) == sorted([*range(4), *range(4)])
+    assert doubtful(spool) == 0
+    assert events._rests == {}  # nothing is kept of what is gone
+
+
+def test_what_is_left_of_units_that_are_gone_is_forgotten(
+    spool: Spool, events: EventOutlet, service: ScriptedEvents
+) -> None:
+    service.script = [TOO_NEW, TOO_NEW]
+    for minute in range(2):
+        with pytest.raises(RecordsTooNew):
+            events.deliver(unit_of(spool, 4, window_start_s=PERIOD_S + 60 * minute))
+        (unit,) = spool.units()
+        assert list(events._rests) == [unit.id]
+        spool.finish(unit)
+
+
 def test_rejected_events_are_counted_and_told(spool: Spool, events: EventOutlet, service: ScriptedEvents) -> None:
     unit = unit_of(spool)
     service.script = [Sent(rejected=4, reason="too old")]
@@ -380,7 +433,7 @@ REAL = DestinationRules(
 
 
 def outlets(spool: Spool, data: Path, rules: DestinationRules) -> Outlets:
-    return Outlets(spool, LocalStore(data), rules, now_ms=Clock().now_ms)
+    return Outlets(spool, LocalStore(data), rules)
 
 
 def log_to(destination: Destination | None, **more: Any) -> FlowLog:

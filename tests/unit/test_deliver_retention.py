@@ -48,17 +48,24 @@ def write(root: Path, *paths: str, size_bytes: int = 100) -> None:
 
 
 def files(root: Path) -> set[str]:
-    return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+    found = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+    return found - {"manifests/retention.time"}
 
 
-def clean(root: Path, **retention: int) -> tuple[Removed, list[str]]:
+def look_before(root: Path, at_s: int) -> None:
+    """As if there had been a look at a time that nobody doubts."""
+    write(root, "manifests/retention.time")
+    (root / "manifests" / "retention.time").write_text(f"{at_s}")
+
+
+def clean(root: Path, *, now_s: int = NOW_S, **retention: int) -> tuple[Removed, list[str]]:
     told: list[str] = []
 
     def removed(path: Path) -> None:
         assert path.exists(), "told before it goes"
         told.append(str(path.relative_to(root)))
 
-    return remove_old(root, Retention(**retention), now_s=NOW_S, removed=removed), told
+    return remove_old(root, Retention(**retention), now_s=now_s, removed=removed), told
 
 
 @pytest.mark.parametrize("kind", ["s3", "logs", "firehose"])
@@ -95,6 +102,7 @@ def test_a_store_that_is_not_there_has_nothing_to_remove(tmp_path: Path) -> None
 
 def test_empty_folders_go_but_the_bucket_and_the_group_stay(tmp_path: Path) -> None:
     write(tmp_path, path_of("s3", 0), path_of("s3", 30), path_of("logs", 0))
+    look_before(tmp_path, NOW_S)
     clean(tmp_path, max_age_s=80 * HOUR_S)
     folders = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_dir()}
     root = "s3/team/AWSLogs/123456789012/vpcflowlogs/eu-west-1/2026/03"
@@ -103,6 +111,41 @@ def test_empty_folders_go_but_the_bucket_and_the_group_stay(tmp_path: Path) -> N
     assert {one for one in folders if one.startswith("logs")} == {"logs", "logs/group"}
     clean(tmp_path, max_age_s=1)
     assert [path.name for path in (tmp_path / "s3").rglob("*")] == ["team"]
+
+
+@pytest.mark.parametrize("looked_before", [True, False])
+def test_a_clock_that_is_set_forward_removes_nothing(tmp_path: Path, *, looked_before: bool) -> None:
+    paths = [path_of("s3", hours) for hours in (60, 99)]
+    write(tmp_path, *paths)
+    if looked_before:
+        assert clean(tmp_path, max_age_s=50 * HOUR_S) == (Removed(), [])
+        write(tmp_path, path_of("s3", 100 + 400 * 24))  # recorded by the wrong clock
+    ahead_s = NOW_S + 400 * 24 * HOUR_S
+    for _ in range(5):  # each look may as well be that of a new start
+        assert clean(tmp_path, now_s=ahead_s, max_age_s=50 * HOUR_S) == (Removed(), [])
+    assert clean(tmp_path, now_s=NOW_S + HOUR_S, max_age_s=50 * HOUR_S) == (Removed(), [])
+
+
+def test_a_clock_that_stays_ahead_is_followed_an_hour_a_look(tmp_path: Path) -> None:
+    write(tmp_path, path_of("s3", 95), path_of("s3", 96))
+    look_before(tmp_path, NOW_S)
+    gone = [clean(tmp_path, now_s=NOW_S + 1000 * HOUR_S, max_age_s=10 * HOUR_S)[0].objects for _ in range(8)]
+    assert gone == [0, 0, 0, 0, 0, 1, 1, 0]
+
+
+def test_a_clock_that_was_set_back_for_a_while_holds_up_no_longer_than_that(tmp_path: Path) -> None:
+    write(tmp_path, path_of("s3", 90))
+    look_before(tmp_path, NOW_S)
+    assert clean(tmp_path, now_s=0, max_age_s=5 * HOUR_S) == (Removed(), [])
+    assert clean(tmp_path, max_age_s=5 * HOUR_S)[0].objects == 1
+
+
+def test_a_note_of_the_last_look_that_a_crash_tore_is_as_none(tmp_path: Path) -> None:
+    write(tmp_path, path_of("s3", 0), path_of("s3", 99))
+    (tmp_path / "manifests").mkdir()
+    (tmp_path / "manifests" / "retention.time").write_bytes(bytes(21))
+    assert clean(tmp_path, now_s=NOW_S + 10_000 * HOUR_S, max_age_s=100 * HOUR_S + 600) == (Removed(), [])
+    assert clean(tmp_path, max_age_s=50 * HOUR_S)[0].objects == 1
 
 
 def test_links_are_not_followed(tmp_path: Path) -> None:

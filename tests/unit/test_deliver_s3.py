@@ -18,7 +18,7 @@ from tests.support.objects import finished
 from tests.support.scripted import Answer, Scripted, s3_error, scripted
 from tests.support.servers import Key
 
-from flowglass.deliver import BucketSettings, aws
+from flowglass.deliver import BucketSettings, aws, aws_errors
 from flowglass.deliver.sinks.s3 import S3Sink
 from flowglass.fields.errors import (
     DeliveryError,
@@ -26,11 +26,16 @@ from flowglass.fields.errors import (
     DestinationThrottled,
     DestinationUnreachable,
     DestinationUnwritable,
+    Error,
+    OptionError,
+    RequestRefused,
 )
+from flowglass.fields.vocabulary import AWS
 
 KEY_ARN = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 KEY = "AWSLogs/1/x.log.gz"
 CONTENT = b"content"
+TAKEN = Answer(headers={"ETag": '"9a0364b9e99bb480dd25e1f0284c8555"'})
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +60,7 @@ def failure(answer: Answer, tmp_path: Path) -> DeliveryError:
 
 @pytest.fixture
 def service() -> Iterator[Scripted]:
-    with scripted([Answer()]) as running:
+    with scripted([TAKEN]) as running:
         yield running
 
 
@@ -95,7 +100,7 @@ class TestRequest:
 
     def test_settings_name_the_region_and_a_caller_where_they_do_not(self) -> None:
         for region, wanted in (("us-west-2", "us-west-2"), ("", "eu-west-1")):
-            settings = BucketSettings(endpoint=aws.AWS, region=region)
+            settings = BucketSettings(endpoint=AWS, region=region)
             assert aws.client("s3", settings, region="eu-west-1").meta.region_name == wanted
 
     def test_the_finished_file_stays_its_owners(self, service: Scripted, tmp_path: Path) -> None:
@@ -128,14 +133,27 @@ class TestFailures:
             (403, "AccessDenied", "allow PutObject there"),
             (403, "SomethingNew", "allow PutObject there"),
             (404, "NoSuchBucket", "make it, or correct its name"),
-            (400, "AccessControlListNotSupported", 'set acl = ""'),
-            (400, "KMS.DisabledException", "correct what the service names"),
-            (501, "NotImplemented", "use a service that knows what is asked of it: create-only PutObject"),
         ],
     )
     def test_refusals(self, tmp_path: Path, status: int, code: str, remedy: str) -> None:
+        self.refused(DestinationRefused, tmp_path, status, code, remedy)
+
+    @pytest.mark.parametrize(
+        ("status", "code", "remedy"),
+        [
+            (400, "AccessControlListNotSupported", 'set acl = ""'),
+            (400, "InvalidArgument", "correct what the service names"),
+            (400, "KMS.DisabledException", "correct what the service names"),
+            (501, "NotImplemented", "use a service that knows what is asked of it: create-only PutObject"),
+            (501, "SomethingNew", "use a service that knows what is asked of it: create-only PutObject"),
+        ],
+    )
+    def test_refusals_whoever_asks(self, tmp_path: Path, status: int, code: str, remedy: str) -> None:
+        self.refused(RequestRefused, tmp_path, status, code, remedy)
+
+    def refused(self, kind: type[DeliveryError], tmp_path: Path, status: int, code: str, remedy: str) -> None:
         error = failure(s3_error(status, code), tmp_path)
-        assert type(error) is DestinationRefused
+        assert type(error) is kind
         text = str(error)
         assert text.startswith("bucket team-logs at http://127.0.0.1:")
         assert f": {code}: told by a test; {remedy}" in text
@@ -150,7 +168,7 @@ class TestFailures:
             (s3_error(429, "TooManyRequests"), None),
             (s3_error(400, "Throttling"), None),
             (s3_error(409, "ConditionalRequestConflict"), None),
-            (s3_error(503, "SlowDown", Retry_After="999999999"), aws.LONGEST_WAIT_S),
+            (s3_error(503, "SlowDown", Retry_After="999999999"), aws_errors.LONGEST_WAIT_S),
             (s3_error(503, "SlowDown", Retry_After="soon"), None),
         ],
     )
@@ -164,7 +182,7 @@ class TestFailures:
         date, until = (formatdate(second, usegmt=True) for second in (1_000_000, 1_000_000 + later_s))
         metadata = {"HTTPStatusCode": 503, "HTTPHeaders": {"date": date, "retry-after": until}}
         error = ClientError({"Error": {"Code": "SlowDown"}, "ResponseMetadata": metadata}, "PutObject")
-        assert aws.delivery_error(error, "bucket x").retry_after_s == wait_s
+        assert aws_errors.delivery_error(error, "bucket x").retry_after_s == wait_s
 
     @pytest.mark.parametrize(
         "answer",
@@ -185,6 +203,20 @@ class TestFailures:
         assert str(error).startswith("bucket team-logs at http://127.0.0.1:")
         assert str(error).endswith("; check the endpoint and the network; it is tried again")
 
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            Answer(200, b"<html>Welcome</html>", {"Content-Type": "text/html"}),
+            Answer(204),
+            Answer(headers={**TAKEN.headers, "x-amz-checksum-sha256": base64.b64encode(bytes(32)).decode()}),
+        ],
+    )
+    def test_success_of_what_is_no_s3_is_a_failure(self, tmp_path: Path, answer: Answer) -> None:
+        error = failure(answer, tmp_path)
+        assert type(error) is DestinationUnreachable
+        assert str(error).startswith("bucket team-logs at http://127.0.0.1:")
+        assert str(error).endswith(": the answer is not one of S3; check the endpoint")
+
     def test_a_page_of_a_proxy_is_one_short_line(self, tmp_path: Path) -> None:
         error = failure(Answer(403, b"<html>\n<h1>No</h1>\n" + b"x" * 5000 + b"</html>"), tmp_path)
         assert "\n" not in str(error)
@@ -200,6 +232,44 @@ class TestFailures:
     def test_nobody_there(self, tmp_path: Path) -> None:
         with pytest.raises(DestinationUnreachable, match=r"team-logs at .*: Could not connect"):
             put("http://127.0.0.1:1", tmp_path)
+
+    @pytest.mark.parametrize("user", ["user:hunter2@", "user:hun/ter2@", "hunter2@", "a@hunter2@"])
+    def test_no_error_has_a_secret_of_the_endpoint(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: str
+    ) -> None:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://{user}127.0.0.1:1/?X-Amz-Security-Token=hunter2&b=hunter2")
+        with pytest.raises(Error) as caught:
+            put(AWS, tmp_path)
+        assert "ter2" not in str(caught.value)
+        assert "AWS_ENDPOINT_URL" in str(caught.value) or "http://***@127.0.0.1:1/" in str(caught.value)
+
+    @pytest.mark.parametrize("message", ["see http://user:hunter2@h/a?b=hunter2, please", "see 'https://h?x=hunter2'"])
+    def test_no_error_has_a_secret_that_the_service_repeats(self, tmp_path: Path, message: str) -> None:
+        error = failure(s3_error(403, "AccessDenied", message), tmp_path)
+        assert "see " in str(error)
+        assert "hunter2" not in str(error)
+
+    def test_the_endpoint_is_told_that_the_environment_sets(
+        self, service: Scripted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        service.answers = [s3_error(403, "AccessDenied")]
+        monkeypatch.setenv("AWS_ENDPOINT_URL", service.url)
+        with pytest.raises(DestinationRefused) as caught:
+            put(AWS, tmp_path)
+        assert str(caught.value).startswith(f"bucket team-logs at {service.url}: ")
+
+    @pytest.mark.parametrize(
+        "url", ["notaurl", "user:hunter2@host", "http://[::1", "http://my_host:1", "http://h:99999"]
+    )
+    def test_an_endpoint_that_is_no_url_is_a_mistake_of_whoever_set_it(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+    ) -> None:
+        with pytest.raises(OptionError, match=r"^endpoint in the configuration: is no URL"):
+            put(url, tmp_path)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        with pytest.raises(OptionError, match=r"^AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_S3, or .*: is no URL") as caught:
+            put(AWS, tmp_path)
+        assert "hunter2" not in str(caught.value)
 
     def test_no_credentials(self, service: Scripted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         credentials.use(monkeypatch, tmp_path, None)
@@ -220,7 +290,7 @@ class TestFailures:
             sink(service.url, tmp_path).put(object_)
 
     def test_credentials_are_read_again_after_a_refusal(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        with scripted([s3_error(400, "ExpiredToken"), Answer()]) as service:
+        with scripted([s3_error(400, "ExpiredToken"), TAKEN]) as service:
             s3 = sink(service.url, tmp_path)
             with pytest.raises(DestinationRefused):
                 s3.put(finished(tmp_path, CONTENT, KEY))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import sqlite3
+import stat
 import subprocess
 import threading
 from collections import Counter
@@ -20,11 +22,11 @@ from tests.support.numbered import (
     NOW_MS,
     SOME,
     WINDOW_S,
-    Clock,
     arrived,
     batch,
     deliver,
     deliver_all,
+    files,
     numbers_of,
     open_spool,
     record,
@@ -34,14 +36,11 @@ from tests.support.numbered import (
 )
 
 from flowglass.deliver.manifest import manifest_path, verify
-from flowglass.deliver.spool import LIVE, SpoolView, dropping, ledger, recording
-from flowglass.fields.errors import DeliveryError, DestinationFull, StateError
+from flowglass.deliver.spool import LIVE, SpoolView, ledger, recording, recovery, segment
+from flowglass.deliver.spool.segment import SegmentFile
+from flowglass.fields.errors import DeliveryError, DestinationFull, DestinationUnwritable, StateError
 
 DAY_MS = 86_400_000
-
-
-def files(root: Path) -> list[str]:
-    return [path.name for name in ("segments", "staged") for path in (root / "spool" / name).iterdir()]
 
 
 def in_another_process(root: Path) -> str:
@@ -228,13 +227,13 @@ class TestDelivery:
         spool = open_spool(tmp_path)
         record(spool, "a", range(10))
         unit = spool.assign(spool.shares()[:1])
-        unit = spool.sent(spool.sending(unit, 0), 1)
+        unit = spool.sent(spool.sending(unit, 0), 1, events=7)
         unit = spool.sending(unit, 1)
         spool.close()
         spool = open_spool(tmp_path)
         assert spool.units() == [unit]
         assert (unit.progress, unit.begun) == (1, True)
-        unit = spool.sent(spool.sending(unit, 1), 2, rejected=3, reason="too old")
+        unit = spool.sent(spool.sending(unit, 1), 2, events=6, rejected=3, reason="too old")
         spool.finish(unit)
         status = next(iter(spool.statuses()))
         assert (status.doubtful, status.rejected, status.records, status.message) == (1, 3, 10, None)
@@ -316,145 +315,6 @@ class TestDelivery:
         assert arrived(bucket, SOME) == Counter(range(1, 200, 2))
 
 
-class TestLimits:
-    """What is over them is given up oldest first, counted, told, and marked."""
-
-    def test_the_oldest_go_first_until_the_rest_fits(self, tmp_path: Path) -> None:
-        spool = open_spool(tmp_path)
-        for number in range(4):
-            record(spool, f"s{number}", range(100 * number, 100 * number + 100))
-        size = spool.size_bytes()
-        spool.close()
-        spool = open_spool(tmp_path, max_bytes=size * 5 // 8)
-        spool.enforce()
-        assert spool.size_bytes() <= size * 5 // 8
-        assert [share.skipped for share in spool.shares()] == [True] * 4 + [False] * 4
-        assert [numbers_of(spool, share)[:2] for share in spool.shares()][4:] == [
-            [200, 201],
-            [201, 203],
-            [300, 301],
-            [301, 303],
-        ]
-        assert spool.counters()["records_dropped"] == 300
-        statuses = {s.flow_log_id: (s.message, s.dropped) for s in spool.statuses()}
-        assert statuses == {ALL.id: ("Unknown error", 200), SOME.id: ("Unknown error", 100)}
-        facts = [facts for name, facts in spool.take_events() if name == "records_dropped"]
-        assert [(fact["flow_log"], fact["records"]) for fact in facts] == [(ALL.id, 200), (SOME.id, 100)]
-        assert len(files(tmp_path)) == 2
-        spool.enforce()
-        assert spool.counters()["records_dropped"] == 300
-
-    def test_what_is_in_a_unit_goes_last_and_whole(self, tmp_path: Path) -> None:
-        spool = open_spool(tmp_path, max_bytes=1)
-        for number in range(2):
-            record(spool, f"s{number}", range(10))
-        mine = [share for share in spool.shares() if share.flow_log == ALL]
-        unit = spool.assign(mine)
-        unit = spool.staged(unit, stage(spool, unit, 1))
-        spool.enforce()
-        (now,) = spool.units()
-        assert (now.staged, [share.skipped for share in now.shares]) == (None, [True, True])
-        assert (spool.size_bytes(), files(tmp_path)) == (0, [])
-        with pytest.raises(DeliveryError, match="changed meanwhile"):
-            spool.attempting(unit, 0)
-        bucket = tmp_path / "bucket"
-        deliver_all(spool, bucket)
-        assert arrived(bucket, ALL) == Counter({None: 6})
-
-    def test_what_arrived_while_it_was_given_up_is_in_the_manifest_all_the_same(self, tmp_path: Path) -> None:
-        spool = open_spool(tmp_path)
-        record(spool, "a", range(10))
-        unit = spool.assign(spool.shares()[:1])
-        unit = spool.attempting(spool.staged(unit, stage(spool, unit, 1)), 0)
-        spool.drop()
-        with pytest.raises(DeliveryError, match="changed meanwhile"):
-            spool.delivered(unit, 0, place="here")
-        spool.close()
-        spool = open_spool(tmp_path)
-        assert manifest_path(tmp_path, ALL.id, spool.writer).read_text().count("\n") == 1
-
-    def test_objects_that_were_built_of_what_is_given_up_are_refused(self, tmp_path: Path) -> None:
-        spool = open_spool(tmp_path)
-        record(spool, "a", range(10))
-        unit = spool.assign(spool.shares()[:1])
-        objects = stage(spool, unit, 2)
-        spool.drop()
-        with pytest.raises(DeliveryError, match="changed meanwhile"):
-            spool.staged(unit, objects)
-        assert files(tmp_path) == []
-
-    def test_what_waits_too_long_is_given_up_and_later_forgotten(self, tmp_path: Path) -> None:
-        clock = Clock()
-        spool = open_spool(tmp_path, clock, max_age_s=86_400)
-        record(spool, "old", range(10))
-        clock.now_ms += DAY_MS // 2
-        record(spool, "new", range(10))
-        spool.close()
-        clock.now_ms += DAY_MS // 2 + 1
-        spool = open_spool(tmp_path, clock, max_age_s=86_400)
-        spool.enforce()
-        assert [share.skipped for share in spool.shares()] == [True, True, False, False]
-        spool.assign(spool.shares()[:1])
-        spool.close()
-        clock.now_ms += DAY_MS
-        spool = open_spool(tmp_path, clock, max_age_s=86_400)
-        spool.enforce()
-        assert [share.skipped for share in spool.shares()] == [True, True]
-        assert spool.units() == []
-        assert spool.counters() == {"windows": 2, "records_dropped": 30, "skipdata_dropped": 6}
-
-    def test_a_clock_that_is_set_makes_nothing_old(self, tmp_path: Path) -> None:
-        clock = Clock()
-        clock.now_ms = 0
-        spool = open_spool(tmp_path, clock)
-        record(spool, "a", range(10))
-        spool.enforce()
-        clock.now_ms = NOW_MS
-        spool.enforce()
-        record(spool, "b", range(10))
-        clock.now_ms = 1
-        spool.enforce()
-        assert not any(share.skipped for share in spool.shares())
-        for _ in range(24 * 7 + 1):  # in steps of an hour, as in the time of a process it grows old
-            clock.now_ms += DAY_MS // 24
-            spool.enforce()
-        assert all(share.skipped for share in spool.shares())
-
-    def test_too_many_skipdata_records_are_given_up(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(dropping, "MAX_SKIPPED", 3)
-        spool = open_spool(tmp_path)
-        for number in range(3):
-            record(spool, f"s{number}", range(10))
-        spool.drop()
-        spool.enforce()
-        assert len(spool.shares()) == 3
-        assert spool.counters()["skipdata_dropped"] == 9
-
-    def test_a_person_drops_what_waits_for_a_flow_log_before_a_time_and_the_rest_later(self, tmp_path: Path) -> None:
-        spool = open_spool(tmp_path)
-        record(spool, "a", range(10))
-        record(spool, "b", range(10, 20), window_s=WINDOW_S + 300)
-        assert spool.drop(flow_log_id=ALL.id, before_s=WINDOW_S + 300) == 10
-        assert [share.skipped for share in spool.shares()] == [True, False, False, False]
-        assert spool.drop(flow_log_id=ALL.id) == 10
-        assert [(share.flow_log.id, share.skipped) for share in spool.shares()] == [
-            (SOME.id, False),
-            (ALL.id, True),
-            (SOME.id, False),
-        ]
-
-    def test_log_batches_of_a_unit_whose_records_are_lost_begin_anew_and_are_doubtful(self, tmp_path: Path) -> None:
-        spool = open_spool(tmp_path)
-        record(spool, "a", range(10))
-        unit = spool.assign(spool.shares()[:1])
-        unit = spool.sending(spool.sent(spool.sending(unit, 0), 1), 1)
-        spool.drop()
-        assert (spool.units()[0].progress, spool.units()[0].begun) == (0, False)
-        assert next(iter(spool.statuses())).doubtful == 2
-        with pytest.raises(DeliveryError, match="changed meanwhile"):
-            spool.sent(unit, 2)
-
-
 class TestDisk:
     """A disk that is full or damaged loses nothing that was committed."""
 
@@ -520,6 +380,64 @@ class TestDisk:
         record(spool, "b", [77])
         assert waiting(spool)[ALL.id] == [*range(10), 77]
 
+    def test_a_journal_that_cannot_be_written_says_that_the_disk_is_to_be_checked(self, tmp_path: Path) -> None:
+        spool = open_spool(tmp_path)
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
+        try:
+            with pytest.raises(DestinationUnwritable, match=r"journal.db: disk I/O error; check the disk"):
+                spool.count({"windows": 1})
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        spool.count({"windows": 1})
+        assert spool.counters() == {"windows": 1}
+
+    def test_a_damaged_file_that_somebody_removes_just_now_has_no_size(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        spool = open_spool(tmp_path, max_bytes=1)
+        listed = recovery.files_in
+        monkeypatch.setattr(recovery, "files_in", lambda folder: [*listed(folder), folder / "gone"])
+        spool.enforce()
+        assert spool.size_bytes() == 0
+
+    def test_folders_among_the_files_of_the_spool_are_left_alone(self, tmp_path: Path) -> None:
+        folders = [
+            tmp_path / "spool" / of / name for of in ("segments", "staged", "damaged") for name in ("a", "b.tmp")
+        ]
+        for folder in folders:
+            folder.mkdir(parents=True)
+        spool = open_spool(tmp_path)
+        assert spool.size_bytes() == spool.drop_damaged() == 0
+        assert all(folder.is_dir() for folder in folders)
+        assert spool.take_events() == []
+
+    def test_a_segment_that_cannot_be_read_stays_with_the_rest_of_its_recording_until_it_can(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        spool = open_spool(tmp_path)
+        capture = spool.begin("a", [ALL], window_s=60)
+        for number in range(3):
+            capture.add(batch([number], WINDOW_S + 300 * number), WINDOW_S + 300 * number, {ALL.id: None})
+        capture.commit()
+        spool.close()
+        (tmp_path / "spool" / "journal.db").unlink()
+        names = sorted(files(tmp_path))
+        with monkeypatch.context() as patch:
+
+            def proven(path: Path) -> SegmentFile | None:
+                if path.name == names[1]:
+                    raise PermissionError(errno.EACCES, "Permission denied")
+                return segment.proven(path)
+
+            patch.setattr(recovery, "proven", proven)
+            spool = open_spool(tmp_path)
+        assert spool.take_events() == [("segment_unreadable", {"file": names[1], "reason": "Permission denied"})]
+        assert spool.shares() == []
+        assert sorted(files(tmp_path)) == names
+        spool.close()
+        assert Counter(waiting(open_spool(tmp_path))[ALL.id]) == Counter(range(3))
+
     def test_a_missing_segment_is_marked_at_the_start(self, tmp_path: Path) -> None:
         spool = open_spool(tmp_path)
         record(spool, "a", range(10))
@@ -577,6 +495,22 @@ class TestDisk:
 
 class TestOtherProcesses:
     """One process has the spool; others look at it and leave requests."""
+
+    def test_spool_and_manifests_are_their_owners_alone_and_objects_are_not(self, tmp_path: Path) -> None:
+        before = os.umask(0o022)
+        try:
+            spool, bucket = open_spool(tmp_path), tmp_path / "bucket"
+            record(spool, "a", range(10))
+            first, _ = spool.shares()
+            deliver(spool, spool.assign([first]), bucket)
+        finally:
+            os.umask(before)
+        parts = [path for name in ("spool", "manifests") for path in (tmp_path / name, *(tmp_path / name).rglob("*"))]
+        modes = {path.relative_to(tmp_path).as_posix(): stat.S_IMODE(path.stat().st_mode) for path in parts}
+        assert {"spool/journal.db", "spool/journal.db-wal", "spool/journal.db-shm"} < set(modes)
+        assert modes == {str(path.relative_to(tmp_path)): 0o700 if path.is_dir() else 0o600 for path in parts}
+        assert len(files(tmp_path)) == 1
+        assert {stat.S_IMODE(path.stat().st_mode) for path in (bucket / ALL.id).iterdir()} == {0o644}
 
     def test_a_second_process_is_refused(self, tmp_path: Path) -> None:
         spool = open_spool(tmp_path)

@@ -166,7 +166,7 @@ def test_killed_while_sending_batches_only_the_one_in_doubt_is_sent_again(root: 
                 unit = spool.sending(unit, number)  # noqa: PLW2901
                 with log.open("a") as file:
                     file.write(f"{number}\n")
-                unit = spool.sent(unit, number + 1)  # noqa: PLW2901
+                unit = spool.sent(unit, number + 1, events=1)  # noqa: PLW2901
             spool.finish(unit)
 
     def work(watch: Callable[[Step], None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,9 @@ from tests.support.numbered import ALL, BOTH, SOME, WINDOW_S, batch, numbers_of,
 
 from flowglass.deliver.rows import union
 from flowglass.deliver.spool import Share, Spool
-from flowglass.deliver.spool.segment import proven
+from flowglass.deliver.spool.segment import Facts, proven
 from flowglass.fields import Column, Origin
-from flowglass.fields.errors import LogFormatError
+from flowglass.fields.errors import LogFormatError, StateError
 
 
 def segment_file(spool: Spool, root: Path) -> Path:
@@ -105,6 +106,30 @@ def test_a_damaged_file_is_set_aside_and_told_and_its_records_are_marked(tmp_pat
     assert again.drop_damaged() == 1
 
 
+@pytest.mark.parametrize(
+    "text", [b"{}", b"[]", b'{"windows": 1, "flow_logs": []}', b'{"windows": [], "flow_logs": [], "x": 1}']
+)
+def test_facts_of_another_version_are_told(text: bytes) -> None:
+    with pytest.raises(StateError, match=r"segment that this version does not know .* the version that recorded it"):
+        Facts.from_json(text)
+
+
+def test_a_segment_of_another_version_ends_the_start_with_a_line_and_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = open_spool(tmp_path)
+    with monkeypatch.context() as patch:
+        to_json = Facts.to_json
+        patch.setattr(Facts, "to_json", lambda facts: to_json(facts)[:-1] + b', "tomorrow": 1}')
+        record(spool, "a", range(10))
+    path = segment_file(spool, tmp_path)
+    spool.close()
+    (tmp_path / "spool" / "journal.db").unlink()
+    with pytest.raises(StateError, match="tomorrow"):
+        open_spool(tmp_path)
+    assert path.exists()
+
+
 @pytest.mark.parametrize("flow_log", BOTH)
 def test_skipdata_has_the_interface_and_the_window_and_nothing_of_the_traffic(tmp_path: Path, flow_log: object) -> None:
     spool = open_spool(tmp_path)
@@ -127,6 +152,13 @@ def test_skipdata_has_the_interface_and_the_window_and_nothing_of_the_traffic(tm
                 kept = column.field.origin in {Origin.INTERFACE, Origin.FLOWLOG}
                 model = plain[row["interface-id"], row["resource-id"]]
                 assert row[column.label] == (model[column.label] if kept else None), column.label
+
+
+def test_a_flow_log_without_a_destination_is_refused_before_anything_of_it_is_in_the_spool(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    with pytest.raises(ValueError, match="fl-0000000b has no destination"):
+        spool.begin("a", [ALL, replace(SOME, destination=None)], window_s=60)
+    assert list((tmp_path / "spool" / "segments").iterdir()) == []
 
 
 def test_skipdata_is_of_the_interfaces_that_the_flow_log_has(tmp_path: Path) -> None:

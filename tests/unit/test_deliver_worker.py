@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -20,10 +20,13 @@ from tests.support.spooled import (
     wait_until,
 )
 
-from flowglass.deliver import Delivery, DirectorySink, ObjectBuilder, Share, Spool, Unit
+from flowglass.deliver import Delivery, DirectorySink, ObjectBuilder, Request, Share, Spool, Unit
+from flowglass.deliver.circuit import CAP_S
 from flowglass.deliver.outlet import ObjectOutlet, Outlet
+from flowglass.deliver.spool import UnitChanged
 from flowglass.deliver.worker import ENFORCE_S
 from flowglass.fields.errors import (
+    DeliveryError,
     DestinationFull,
     DestinationRefused,
     DestinationThrottled,
@@ -32,6 +35,8 @@ from flowglass.fields.errors import (
     Error,
     LogFormatError,
     OptionError,
+    RecordsTooNew,
+    RequestRefused,
 )
 
 A, B, C = (flow_log(id=f"fl-0000000{name}") for name in "abc")
@@ -197,9 +202,12 @@ def _running(delivery: Delivery) -> int:
     [
         (DestinationRefused("no"), "Access error"),
         (DestinationUnwritable("no"), "Access error"),
+        (RequestRefused("no such header"), "Unknown error"),
+        (RecordsTooNew("of tomorrow"), "Unknown error"),
         (DestinationThrottled("no"), "Rate limited"),
         (DestinationFull("no"), "Unknown error"),
         (DestinationUnreachable("no"), "Unknown error"),
+        (DeliveryError("what has no better name"), "Unknown error"),
         (OptionError("no boto3"), "Unknown error"),
         (LogFormatError("no column"), "Unknown error"),
         (ZeroDivisionError("a fault"), "Unknown error"),
@@ -227,6 +235,45 @@ def test_what_a_destination_refuses_one_flow_log_holds_up_no_other(spool: Spool,
     wait_until(lambda: message(spool, A.id) == "Access error")
     assert message(spool, B.id) is None
     assert count(spool, A.id) == 3
+
+
+def test_records_that_are_too_new_hold_up_none_that_are_not(spool: Spool, clock: Clock, make: Make) -> None:
+    for minute in range(3):
+        record(spool, A, PERIOD_S + 60 * minute)
+    early = True
+
+    def work(unit: Unit) -> None:
+        if early and unit.shares[0].segment.windows == (PERIOD_S,):
+            raise RecordsTooNew("of tomorrow")
+
+    delivery = make(a=ScriptedOutlet(spool=spool, work=work, ordered=True))
+    wait_until(lambda: count(spool, A.id) == 1)
+    early = False
+    clock.s += CAP_S
+    delivery.poke()
+    wait_until(lambda: empty(spool))
+
+
+def test_what_was_given_up_before_its_turn_is_no_news(
+    spool: Spool, clock: Clock, make: Make, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes, assign = [UnitChanged("given up meanwhile")], Spool.assign
+
+    def changed(self: Spool, shares: Sequence[Share]) -> Unit:
+        if changes:
+            raise changes.pop()
+        return assign(self, shares)
+
+    monkeypatch.setattr(Spool, "assign", changed)
+    record(spool, A, PERIOD_S)
+    outlet = ScriptedOutlet(spool=spool, work=raising(UnitChanged("changed meanwhile")))
+    delivery = make(a=outlet)
+    wait_until(lambda: outlet.units)  # it was planned anew at once
+    wait_until(lambda: not _running(delivery))
+    assert spool.statuses() == []
+    wait_until(lambda: _nudged(delivery, clock) and empty(spool))
+    assert "delivery_failed" not in heard.names()
+    assert "delivery_disturbed" not in heard.names()
 
 
 def test_a_fault_of_ours_in_one_unit_is_told_with_its_place_and_ends_nothing(
@@ -373,6 +420,52 @@ def test_people_can_have_it_try_again_at_once_or_give_up(spool: Spool, clock: Cl
     assert "nonsense" in str(answers[2])
     assert "name a flow log" in str(answers[3])
     assert spool.take_requests() == []
+
+
+def test_what_cannot_be_answered_is_done_once_and_keeps_nothing_else_from_being_done(
+    spool: Spool, clock: Clock, make: Make, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full, done = [True], Spool.done
+    looks: list[int] = []
+
+    def failing(self: Spool, request: Request, answer: str = "") -> None:
+        if full:
+            raise DestinationFull("journal.db: no space left on device")
+        done(self, request, answer)
+
+    monkeypatch.setattr(Spool, "done", failing)
+    monkeypatch.setattr(Spool, "enforce", lambda _: looks.append(1))
+    refused = raising(*[DestinationRefused("no")] * 99)
+    delivery = make(a=ScriptedOutlet(spool=spool, work=refused))
+    record(spool, A, PERIOD_S)
+    spool.request("drop", A.id)
+    wait_until(lambda: _nudged(delivery, clock) and "records_dropped" in heard.names())
+    record(spool, A, PERIOD_S + 60)  # not meant by who asked
+    before = len(looks)
+    wait_until(lambda: _nudged(delivery, clock) and len(looks) >= before + 3)
+    assert spool.counters()["records_dropped"] == 10
+    assert len([facts for name, _, facts in heard.events if "no space left" in str(facts)]) == 1
+    full.clear()
+    wait_until(lambda: _nudged(delivery, clock) and "spool_request" in heard.names())
+    (answer,) = [facts["answer"] for name, _, facts in heard.events if name == "spool_request"]
+    assert answer == "10 records given up"
+    assert spool.take_requests() == []
+
+
+def test_a_recording_that_a_crash_left_is_good_news(tmp_path: Path, clock: Clock, heard: Heard) -> None:
+    root = tmp_path / "own" / "spool"
+    first = Spool.open(root, now_ms=clock.now_ms)
+    record(first, A, PERIOD_S)
+    first.close()
+    for path in root.glob("journal.db*"):
+        path.unlink()
+    own = Spool.open(root, now_ms=clock.now_ms)
+    places = Places({A.id: ScriptedOutlet(spool=own)})
+    delivery = Delivery(own, places, now_ms=clock.now_ms, told=heard, monotonic=clock.monotonic)
+    delivery.start()
+    assert delivery.stop(5.0)
+    own.close()
+    assert [(event, level) for event, level, _ in heard.events] == [("recording_taken_up", "info")]
 
 
 def test_what_waits_can_be_given_up(spool: Spool, clock: Clock, make: Make) -> None:

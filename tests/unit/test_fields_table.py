@@ -116,6 +116,8 @@ def test_exit_codes_stay_as_they_are() -> None:
         "DestinationRefused": 33,
         "DestinationThrottled": 34,
         "DestinationUnreachable": 35,
+        "RequestRefused": 36,
+        "RecordsTooNew": 37,
         "StateError": 40,
     }
 

@@ -105,6 +105,8 @@ def read(source: PathLike, *, format: str | None = None) -> FlowLogs:  # noqa: A
     `format`: the log format, for text without a header line. Raises ObjectUnreadable when there is nothing to read or
     a file cannot be read.
     """
+    if "://" in _path(source):
+        raise ObjectUnreadable(f"{_path(source)}: only files and folders are read; copy the objects into one first")
     root = Path(source)
     files = [root] if root.is_file() else sorted(_objects(root))
     if not files:

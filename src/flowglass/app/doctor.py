@@ -18,7 +18,7 @@ from flowglass.app import deliveries
 from flowglass.app.config import Config
 from flowglass.app.waiting import name_of, reasons
 from flowglass.app.words import many, size, span
-from flowglass.deliver import SpoolView, backlogs
+from flowglass.deliver import STORE_FOLDERS, SpoolView, backlogs
 from flowglass.fields.errors import Error
 
 
@@ -45,12 +45,16 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What checks look at. `faults`: of the configuration; `view`: of the spool at `now_ms`."""
+    """What checks look at. `faults`: of the configuration; `view`: of the spool at `now_ms`.
+
+    `unseen`: why the spool cannot be looked at, "" where it can; `view` is empty then.
+    """
 
     config: Config
     faults: Sequence[str]
     view: SpoolView
     now_ms: int
+    unseen: str = ""
 
 
 _LATE_S: Final = 15 * 60
@@ -60,8 +64,7 @@ _NEARLY: Final = 0.8
 _FIRST_MS: Final = 1_735_689_600_000
 """2025-01-01: no clock that goes shows less."""
 _AHEAD_MS: Final = 5 * 60 * 1000
-_LOCAL: Final = ("s3", "logs", "firehose")
-"""Folders of the local store."""
+_AS_AGENT: Final = "run as the user of the agent"
 
 
 def configuration_checks(faults: Sequence[str]) -> Iterator[Check]:
@@ -74,12 +77,12 @@ def configuration_checks(faults: Sequence[str]) -> Iterator[Check]:
 
 def examine(config: Config, faults: Sequence[str], now_ms: int) -> list[Check]:
     """Every check, in order."""
+    folder, unseen = deliveries.spool_folder(config), ""
     try:
-        view = SpoolView.open(deliveries.spool_folder(config))
+        view = SpoolView.open(folder)
     except Error as error:
-        broken = Check("spool", State.FAILED, str(error))
-        return [*configuration_checks(faults), broken]
-    facts = Facts(config, faults, view, now_ms)
+        view, unseen = SpoolView(root=folder), str(error)
+    facts = Facts(config, faults, view, now_ms, unseen)
     return [check for one in CHECKS for check in one(facts)]
 
 
@@ -90,15 +93,16 @@ def _configuration(facts: Facts) -> Iterator[Check]:
 def _disk(facts: Facts) -> Iterator[Check]:
     """Room for objects, and for recordings."""
     data = facts.config.data_dir
-    there = next(folder for folder in (data, *data.parents) if folder.exists())
-    disk = shutil.disk_usage(there)
-    least = max(
-        deliveries.min_free_bytes(facts.config),
-        min(deliveries.limits(facts.config).min_free_bytes, disk.total // 20),
-    )
+    try:
+        there = next(folder for folder in (data, *data.parents) if folder.exists())
+        disk = shutil.disk_usage(there)
+    except OSError as error:
+        yield Check("disk", State.FAILED, f"{data}: {error.strerror}", _AS_AGENT)
+        return
+    least = max(deliveries.min_free_bytes(facts.config), deliveries.limits(facts.config).room_bytes(disk.total))
     text = f"{size(disk.free)} free of {size(disk.total)} at {data}"
     if not os.access(there, os.W_OK):
-        yield Check("disk", State.FAILED, f"{data}: you may not write there", "run as the user of the agent")
+        yield Check("disk", State.FAILED, f"{data}: you may not write there", _AS_AGENT)
     elif disk.free < least:
         yield Check("disk", State.FAILED, f"{text}, less than the {size(least)} that stay free", "make room")
     elif disk.free < 2 * least:
@@ -126,6 +130,8 @@ def _clock(facts: Facts) -> Iterator[Check]:
 
 def _agent(facts: Facts) -> Iterator[Check]:
     view = facts.view
+    if facts.unseen:
+        return  # nobody can say what waits
     if view.in_use:
         yield Check("agent", State.OK, "one has the spool")
     elif view.shares or view.units:
@@ -138,6 +144,10 @@ def _agent(facts: Facts) -> Iterator[Check]:
 
 def _spool(facts: Facts) -> Iterator[Check]:
     """How near the spool is to the bounds at which records are given up."""
+    if facts.unseen:
+        fault, _, remedy = facts.unseen.partition("; ")
+        yield Check("spool", State.FAILED, fault, remedy)
+        return
     view, limits = facts.view, deliveries.limits(facts.config)
     waiting = [*view.shares, *(share for unit in view.units for share in unit.shares)]
     oldest_ms = min((share.segment.created_ms for share in waiting), default=facts.now_ms)
@@ -206,7 +216,7 @@ def _losses(facts: Facts) -> Iterator[Check]:
             "rejected",
             sum(one.rejected for one in statuses),
             "log event",
-            "too old, too new or too large for the service",
+            "too old or too large for the service",
         ),
     ):
         if count:
@@ -216,7 +226,7 @@ def _losses(facts: Facts) -> Iterator[Check]:
 
 def _local_store(facts: Facts) -> Iterator[Check]:
     kept = deliveries.retention(facts.config)
-    total = sum(_folder_bytes(facts.config.data_dir / name) for name in _LOCAL)
+    total = sum(_folder_bytes(facts.config.data_dir / name) for name in STORE_FOLDERS)
     bounds = [size(kept.max_bytes)] if kept.max_bytes else []
     bounds += [span(kept.max_age_s)] if kept.max_age_s else []
     text = f"kept up to {' and '.join(bounds)}" if bounds else "kept for good; [local_store] bounds it"

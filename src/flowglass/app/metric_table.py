@@ -103,6 +103,12 @@ REPORTED: Final[dict[str, Metric]] = {
         "Segments that the disk changed or lost, and were set aside.",
         _AGENT,
     ),
+    "damaged_dropped": Metric(
+        "flowglass_damaged_dropped_total",
+        _COUNTER,
+        "Damaged files that were removed because the spool had its size.",
+        _AGENT,
+    ),
     "records_dropped": Metric(
         "flowglass_records_dropped_total", _COUNTER, "Records given up; SKIPDATA records took their place.", _AGENT
     ),
@@ -119,6 +125,12 @@ REPORTED: Final[dict[str, Metric]] = {
         "flowglass_objects_built_otherwise_total",
         _COUNTER,
         "Objects that were not the same when they were built again after an attempt. Must be 0.",
+        _AGENT,
+    ),
+    "objects_damaged": Metric(
+        "flowglass_objects_damaged_total",
+        _COUNTER,
+        "Finished objects that the disk changed or lost before they were delivered, and that were built again.",
         _AGENT,
     ),
     "delivery_faults": Metric(

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from flowglass.deliver import BucketSettings, DirectorySink, S3Sink, Sink, key_fault
 from flowglass.fields.buckets import bucket_fault
 from flowglass.fields.errors import OptionError
+from flowglass.fields.vocabulary import AWS
 
 _S3: Final = "s3"
 _LAYOUT: Final = "AWSLogs"
@@ -37,12 +38,12 @@ def opened(out: str) -> Iterator[Out]:
     """
     if not out or "\0" in out:
         raise OptionError(f"--out {out!r}: name a folder, which stands for the bucket, or s3://BUCKET/FOLDER")
-    if "://" not in out:
+    if "://" not in out and not out.startswith(f"{_S3}:/"):
         yield Out(DirectorySink(out))
         return
     bucket, prefix = _bucket(out)
     with tempfile.TemporaryDirectory(prefix="flowglass-") as work:
-        yield Out(S3Sink(bucket, BucketSettings(endpoint="aws"), work=Path(work)), prefix)
+        yield Out(S3Sink(bucket, BucketSettings(endpoint=AWS), work=Path(work)), prefix)
 
 
 def _bucket(out: str) -> tuple[str, str]:
@@ -51,7 +52,7 @@ def _bucket(out: str) -> tuple[str, str]:
         url = urlsplit(out)
     except ValueError:
         raise OptionError(f"--out {out}: is no URL; write s3://BUCKET/FOLDER") from None
-    if url.scheme != _S3 or url.query or url.fragment:
+    if url.scheme != _S3 or "://" not in out or url.query or url.fragment:
         raise OptionError(f"--out {out}: name a folder, or a bucket as s3://BUCKET/FOLDER")
     prefix = url.path.strip("/")
     wrong = bucket_fault(url.netloc)

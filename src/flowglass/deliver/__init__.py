@@ -11,6 +11,7 @@ from flowglass.deliver.events import EventBuilder
 from flowglass.deliver.local import Bucket, BucketUsage, LocalDestinations, LocalStore
 from flowglass.deliver.local.names import key_fault
 from flowglass.deliver.local.retention import Removed, Retention, remove_old
+from flowglass.deliver.local.store import FOLDERS as STORE_FOLDERS
 from flowglass.deliver.manifest import note_removed
 from flowglass.deliver.outlets import Outlets
 from flowglass.deliver.periods import Delivered
@@ -42,6 +43,7 @@ __all__ = [
     "BASE_WINDOW_S",
     "LIVE",
     "MAX_BYTES",
+    "STORE_FOLDERS",
     "Action",
     "AnyDestinations",
     "Backlog",

@@ -2,7 +2,7 @@
 
 Rule: a line is never changed. Each names the SHA-256 of the line before it, so a changed, removed or added line breaks
 the chain. Only lines that a crash left torn at the end are cut off; the journal has them and gives them again.
-Lines that somebody cut off the end leave a chain that is whole, but their objects are then in no line.
+Lines that somebody cut off the end leave a chain that is whole, but the journal keeps the last line that it noted.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def parsed(text: bytes) -> dict[str, Any] | None:
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[int]:
     """An open manifest that nobody else changes meanwhile; made if it is not there. Raises OSError."""
-    make_folders(path.parent)
+    make_folders(path.parent, mode=0o700)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -18,7 +18,13 @@ from flowglass.deliver.periods import renamed_key, unit_namer
 from flowglass.deliver.sinks import EventBatch, EventSink, Sink
 from flowglass.deliver.spool import Spool, StagedObject, Step, Unit
 from flowglass.fields.contracts import I64, FinishedObject, FlowLog
-from flowglass.fields.errors import DestinationRefused, DestinationThrottled, DestinationUnreachable, Error
+from flowglass.fields.errors import (
+    DestinationRefused,
+    DestinationThrottled,
+    DestinationUnreachable,
+    Error,
+    RecordsTooNew,
+)
 from flowglass.format import PERIOD_S
 
 PARALLEL: Final = 4
@@ -81,7 +87,9 @@ class ObjectOutlet:
     parallel: int = PARALLEL
 
     def deliver(self, unit: Unit) -> None:
-        """Deliver a unit: build its objects once, put each until it is there."""
+        """Deliver a unit: build its objects once, or again if the disk damaged one; put each until it is there."""
+        if unit.staged is not None:
+            unit = self.spool.proven(unit)
         if unit.staged is None:
             with self.building:
                 unit = self._built(unit)
@@ -132,14 +140,13 @@ def _staged(objects: Iterable[FinishedObject]) -> list[StagedObject]:
 
 
 class _Rest(NamedTuple):
-    """What is left to send of a unit's batch that was begun. `doubtful`: it may have arrived."""
+    """What is left to send of a unit's batch that was begun: `left`, or all of it. `doubtful`: it may have arrived."""
 
-    unit_id: int
     number: int
-    batch: EventBatch
-    doubtful: bool
-    rejected: int
-    reason: str
+    left: EventBatch | None = None
+    doubtful: bool = True
+    rejected: int = 0
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,18 +156,14 @@ class EventOutlet:
     name: str
     spool: Spool
     sink: Callable[[FlowLog], EventSink]
-    now_ms: Callable[[], int]
     at_once: bool = True
     ordered: bool = True
     parallel: int = PARALLEL
-    _sinks: dict[str, EventSink] = field(default_factory=dict)
-    _rests: dict[str, _Rest] = field(default_factory=dict)  # by flow log, of which one unit at a time is delivered
+    _rests: dict[int, _Rest] = field(default_factory=dict)  # by unit: one may wait while others are delivered
 
     def deliver(self, unit: Unit) -> None:
         """Send the batches of a unit that were not confirmed yet, in order."""
-        if unit.flow_log.id not in self._sinks:
-            self._sinks[unit.flow_log.id] = self.sink(unit.flow_log)
-        sink = self._sinks[unit.flow_log.id]
+        sink = self.sink(unit.flow_log)
         confirmed = unit.progress
         for number, batch in enumerate(sink.cut(rows_of(self.spool, unit))):
             if number >= confirmed:
@@ -168,28 +171,36 @@ class EventOutlet:
         self.spool.finish(unit)
 
     def _send(self, unit: Unit, sink: EventSink, number: int, batch: EventBatch) -> Unit:
-        flow_log_id = unit.flow_log.id
-        rest = self._rests.pop(flow_log_id, None)
+        rest = self._rests.pop(unit.id, None)
         # A unit that was changed meanwhile is not begun, and what was left of it counts no more.
-        if rest is None or (rest.unit_id, rest.number, True) != (unit.id, number, unit.begun):
-            rest = _Rest(unit.id, number, batch, doubtful=True, rejected=0, reason="")
+        if rest is None or (rest.number, True) != (number, unit.begun):
+            rest = _Rest(number)
         # Where the journal says that it was begun before, it counts it as doubtful now.
         if rest.doubtful:
             unit = self.spool.sending(unit, number)
         for _ in range(_MOST_RESENDS):
             try:
-                sent = sink.send(rest.batch, now_ms=self.now_ms())
+                sent = sink.send(rest.left or batch)
             except Error as error:
-                arrived_not = isinstance(error, DestinationRefused | DestinationThrottled)
-                self._rests[flow_log_id] = rest._replace(doubtful=not arrived_not)
+                arrived_not = isinstance(error, DestinationRefused | DestinationThrottled | RecordsTooNew)
+                self._keep(unit, rest._replace(doubtful=not arrived_not))
                 raise
             self.spool.watch(Step.BATCH_SENT)
             rest = rest._replace(rejected=rest.rejected + sent.rejected, reason=sent.reason or rest.reason)
             if sent.left is None:
-                return self.spool.sent(unit, number + 1, rejected=rest.rejected, reason=rest.reason)
-            rest = rest._replace(batch=sent.left)
-        self._rests[flow_log_id] = rest._replace(doubtful=False)
+                events = len(batch.messages)
+                return self.spool.sent(unit, number + 1, events=events, rejected=rest.rejected, reason=rest.reason)
+            rest = rest._replace(left=sent.left)
+        self._keep(unit, rest._replace(doubtful=False))
         raise DestinationThrottled(
-            f"{self.name}: {len(rest.batch.messages)} events were not taken {_MOST_RESENDS} times in a row; "
+            f"{self.name}: {len((rest.left or batch).messages)} events were not taken {_MOST_RESENDS} times in a row; "
             "they are tried again later; raise the quota if this lasts"
         )
+
+    def _keep(self, unit: Unit, rest: _Rest) -> None:
+        """Keep what is left of a unit, and forget what is left of those that are gone."""
+        self._rests[unit.id] = rest
+        kept = list(self._rests)
+        known = {one.id for one in self.spool.units()}
+        for gone in [unit_id for unit_id in kept if unit_id not in known]:
+            self._rests.pop(gone, None)

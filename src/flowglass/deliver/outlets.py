@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from flowglass.deliver.aws import ServiceSettings
+from flowglass.deliver.aws import Service, ServiceSettings
 from flowglass.deliver.builder import ObjectBuilder
 from flowglass.deliver.events import EventBuilder
 from flowglass.deliver.local import LocalStore
@@ -32,7 +32,6 @@ class Site:
     spool: Spool
     store: LocalStore
     rules: DestinationRules
-    now_ms: Callable[[], int]
     building: threading.Semaphore
 
 
@@ -62,17 +61,21 @@ def _bucket(to: Destination, site: Site, _settings: ServiceSettings) -> Outlet:
 
 
 def _log_group(to: Destination, site: Site, settings: ServiceSettings) -> Outlet:
-    def sink(flow_log: FlowLog) -> EventSink:
-        return CloudWatchSink(to.name, settings, flow_log)
+    logs = Service("logs", settings, region=to.region)  # one for all flow logs: a client takes half a megabyte
 
-    return EventOutlet(name=place_of(to, site.rules), spool=site.spool, sink=sink, now_ms=site.now_ms)
+    def sink(flow_log: FlowLog) -> EventSink:
+        return CloudWatchSink(to.name, logs, flow_log)
+
+    return EventOutlet(name=place_of(to, site.rules), spool=site.spool, sink=sink)
 
 
 def _delivery_stream(to: Destination, site: Site, settings: ServiceSettings) -> Outlet:
-    def sink(flow_log: FlowLog) -> EventSink:
-        return FirehoseSink(to.name, settings, flow_log)
+    firehose = Service("firehose", settings, region=to.region)
 
-    return EventOutlet(name=place_of(to, site.rules), spool=site.spool, sink=sink, now_ms=site.now_ms)
+    def sink(flow_log: FlowLog) -> EventSink:
+        return FirehoseSink(to.name, firehose, flow_log)
+
+    return EventOutlet(name=place_of(to, site.rules), spool=site.spool, sink=sink)
 
 
 LOCAL_SINKS: Final[Mapping[DestinationType, Callable[[Destination, Site], Outlet]]] = {
@@ -99,24 +102,25 @@ class Outlets:
         store: LocalStore,
         rules: DestinationRules,
         *,
-        now_ms: Callable[[], int],
         builders: int = 2,
     ) -> None:
-        self._site = Site(spool, store, rules, now_ms, threading.Semaphore(builders))
+        self._site = Site(spool, store, rules, threading.Semaphore(builders))
         self._made: dict[Destination, Outlet] = {}
+        self._making = threading.Lock()
 
     def outlet(self, flow_log: FlowLog) -> Outlet:
         """The outlet of a flow log's destination, always the same one. Raises ValueError if it names none."""
         if flow_log.destination is None:
             raise ValueError(f"{flow_log.id} has no destination, so nothing of it belongs in the spool")
         to = replace(flow_log.destination, folder="")
-        if to not in self._made:
-            settings = self._site.rules.settings(to)
-            if settings is None:
-                self._made[to] = LOCAL_SINKS[to.type](to, self._site)
-            else:
-                self._made[to] = SERVICE_SINKS[to.type](to, self._site, settings)
-        return self._made[to]
+        with self._making:
+            if to not in self._made:
+                settings = self._site.rules.settings(to)
+                if settings is None:
+                    self._made[to] = LOCAL_SINKS[to.type](to, self._site)
+                else:
+                    self._made[to] = SERVICE_SINKS[to.type](to, self._site, settings)
+            return self._made[to]
 
 
 def _objects(

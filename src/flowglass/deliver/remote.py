@@ -13,11 +13,13 @@ from contextlib import AbstractContextManager
 from typing import Any, Final
 
 from flowglass.deliver import faults, policies
-from flowglass.deliver.aws import AWS, BucketSettings, Service, ServiceSettings, code_of, is_missing
+from flowglass.deliver.aws import BucketSettings, Service, ServiceSettings
+from flowglass.deliver.aws_errors import code_of, is_missing
 from flowglass.deliver.rules import DestinationRules
-from flowglass.deliver.sinks.s3 import describe, put_options
+from flowglass.deliver.sinks.s3 import put_options
 from flowglass.fields.contracts import Destination, DestinationFault, DestinationType, DestinationUse
 from flowglass.fields.errors import DestinationRefused, Error
+from flowglass.fields.vocabulary import AWS
 
 CONNECT_S: Final = 3.0
 READ_S: Final = 10.0
@@ -109,7 +111,7 @@ class RealDestinations:
         """Calls of the service that has a bucket or delivery stream. `region`: where the settings name none."""
         settings = self._rules.settings(destination)
         if isinstance(settings, BucketSettings):
-            name, what = "s3", describe(destination.name, settings)
+            name, what = "s3", f"bucket {destination.name}"
         elif settings is not None:
             name, what = "firehose", f"delivery stream {destination.name}"
         else:

@@ -7,9 +7,10 @@ line for people.
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 
-from flowglass.deliver.spool import Spool
-from flowglass.fields.errors import OptionError
+from flowglass.deliver.spool import Request, Spool
+from flowglass.fields.errors import Error, OptionError
 
 
 @enum.unique
@@ -24,6 +25,15 @@ class Action(enum.Enum):
     """to give up what waits of periods that begin before a time; in seconds since 1970"""
     DROP_DAMAGED = "drop-damaged"
     """to remove the damaged files that were set aside; no argument"""
+
+
+def answer_to(request: Request, spool: Spool, retry: Callable[[str], str]) -> str:
+    """Do what is asked; return what came of it, be it that it cannot be done. `retry`: does RETRY of an argument."""
+    try:
+        action = Action(request.action)
+        return retry(request.argument) if action is Action.RETRY else drop_waiting(spool, action, request.argument)
+    except (ValueError, Error) as error:
+        return str(error)
 
 
 def drop_waiting(spool: Spool, action: Action, argument: str) -> str:

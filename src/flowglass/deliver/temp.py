@@ -14,8 +14,12 @@ import os
 import secrets
 import threading
 from pathlib import Path
+from typing import Final
 
 from flowglass.fields.errors import DeliveryError, DestinationFull, DestinationUnwritable
+
+TEMP_SUFFIX: Final = ".tmp"
+"""Of temporary files."""
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _MAKING = threading.Lock()
@@ -29,8 +33,8 @@ def destination_error(path: str | Path, error: OSError) -> DeliveryError:
     return DestinationUnwritable(f"{path}: {error.strerror}; choose a folder in which you may write")
 
 
-def make_folders(folder: Path) -> None:
-    """Make a folder and those above it, each durable in its parent. Raises OSError."""
+def make_folders(folder: Path, *, mode: int = 0o777) -> None:
+    """Make a folder and those above it, each durable in its parent, with `mode` less the umask. Raises OSError."""
     with _MAKING:
         missing: list[Path] = []
         while not folder.is_dir():
@@ -39,7 +43,7 @@ def make_folders(folder: Path) -> None:
             missing.append(folder)
             folder = folder.parent
         for made in reversed(missing):
-            made.mkdir(exist_ok=True)
+            made.mkdir(mode, exist_ok=True)
             sync(made.parent)
 
 
@@ -97,19 +101,20 @@ class TempFile:
 
 
 class TempFolder:
-    """The folder of temporary files; made when the first one is."""
+    """The folder of temporary files; made when the first one is. `mode`: of the files, less the umask."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, mode: int = 0o644) -> None:
         self.path = path
+        self._mode = mode
 
     def open(self) -> TempFile:
         """A new, empty, locked file. Raises DestinationUnwritable or DestinationFull."""
         try:
             while True:
                 make_folders(self.path)
-                path = self.path / f"{secrets.token_hex(8)}.tmp"
+                path = self.path / f"{secrets.token_hex(8)}{TEMP_SUFFIX}"
                 try:
-                    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+                    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, self._mode)
                 except FileNotFoundError:
                     continue  # another process's clean() took the empty folder away
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -124,7 +129,7 @@ class TempFolder:
         """Remove what killed processes left, and the folder if it is empty; return how many files that were."""
         removed = 0
         try:
-            for path in sorted(self.path.glob("*.tmp")):
+            for path in sorted(self.path.glob(f"*{TEMP_SUFFIX}")):
                 removed += _remove_unlocked(path)
             with contextlib.suppress(OSError):  # not empty, or not there
                 self.path.rmdir()

@@ -22,9 +22,10 @@ from flowglass.deliver.circuit import Circuits
 from flowglass.deliver.failures import aws_text, cause
 from flowglass.deliver.outlet import Routes
 from flowglass.deliver.planner import Span
-from flowglass.deliver.requests import Action, drop_waiting
+from flowglass.deliver.requests import answer_to
 from flowglass.deliver.schedule import Schedule, Work
-from flowglass.deliver.spool import Request, Share, Spool, Unit
+from flowglass.deliver.spool import Share, Spool, Unit, UnitChanged
+from flowglass.deliver.spool.recovery import TAKEN_UP
 from flowglass.fields.errors import DeliveryError, Error
 
 TICK_S: Final = 1.0
@@ -77,6 +78,7 @@ class Delivery:
         self._first_seen_s: dict[Span, float] = {}
         self._planned_s = self._enforced_s = float("-inf")
         self._troubled: set[str] = set()
+        self._answers: dict[int, str] = {}  # by request that was done and could not be answered yet
         self._thread = threading.Thread(target=self._run, name="delivery", daemon=True)
 
     def start(self) -> None:
@@ -135,8 +137,8 @@ class Delivery:
             if self._replan or self._monotonic() >= self._planned_s + TICK_S:
                 self._replan = False
                 self._planned_s = self._monotonic()
-                self._guarded(self._look_after)
-                self._guarded(self._plan)
+                for step in (self._answer_requests, self._keep_bounds, self._tell_events, self._plan):
+                    self._guarded(step)
             self._guarded(self._begin_all)
             with self._changed:
                 if self._stopping and not (self._schedule.running() or self._poked):
@@ -154,27 +156,23 @@ class Delivery:
         else:
             self._troubled.discard(step.__name__)
 
-    def _look_after(self) -> None:
-        """Do what commands ask, keep the spool within its bounds, tell what happened."""
+    def _answer_requests(self) -> None:
+        """Do what commands ask: each once, even where its answer cannot be kept before there is room on the disk."""
         for request in self._spool.take_requests():
-            self._answer(request)
+            answer = self._answers.get(request.id) or answer_to(request, self._spool, self._retry)
+            self._answers[request.id] = answer
+            self._spool.done(request, answer)
+            del self._answers[request.id]
+            self._told("spool_request", "info", action=request.action, argument=request.argument, answer=answer)
+
+    def _keep_bounds(self) -> None:
         if self._monotonic() >= self._enforced_s + ENFORCE_S:
             self._enforced_s = self._monotonic()
             self._spool.enforce()
-        for event, facts in self._spool.take_events():
-            self._told(event, "warning", **facts)
 
-    def _answer(self, request: Request) -> None:
-        try:
-            action = Action(request.action)
-            if action is Action.RETRY:
-                answer = self._retry(request.argument)
-            else:
-                answer = drop_waiting(self._spool, action, request.argument)
-        except (ValueError, Error) as error:
-            answer = str(error)
-        self._spool.done(request, answer)
-        self._told("spool_request", "info", action=request.action, argument=request.argument, answer=answer)
+    def _tell_events(self) -> None:
+        for event, facts in self._spool.take_events():
+            self._told(event, "info" if event == TAKEN_UP else "warning", **facts)
 
     def _retry(self, what: str) -> str:
         """End the waits that keep a flow log or destination from being tried, of all if ""."""
@@ -220,7 +218,11 @@ class Delivery:
                 work = None if self._over else self._schedule.take(self._monotonic())
             if work is None:
                 return
-            unit = work.unit if work.unit is not None else self._spool.assign(work.shares)
+            try:
+                unit = work.unit if work.unit is not None else self._spool.assign(work.shares)
+            except UnitChanged:
+                self.poke()  # what is left of it is planned anew
+                continue
             work = replace(work, unit=unit)
             with self._changed:
                 probes = self._schedule.begin(work)
@@ -282,8 +284,8 @@ class Delivery:
             if news:
                 self._told("delivery_recovered", "info", **facts)
             return
-        if type(failure) is DeliveryError:
-            return  # it was given up meanwhile, which was told as such
+        if isinstance(failure, UnitChanged):
+            return  # something was given up meanwhile, which was told as such
         for flow_log_id in sorted(concerned):
             self._spool.failed(flow_log_id, aws_text(failure), str(failure))
         if not isinstance(failure, Error):

@@ -16,6 +16,8 @@ Error:
     │   ├── DestinationUnwritable  a folder that cannot be written
     │   ├── DestinationFull        no space left
     │   ├── DestinationRefused     a service that refuses: credentials, rights, no such bucket
+    │   │   └── RequestRefused     a service that refuses what is asked, whoever asks
+    │   ├── RecordsTooNew          a service that takes nothing from so far ahead of its clock
     │   ├── DestinationThrottled   a service that asks for fewer requests
     │   └── DestinationUnreachable a service that does not answer, or not as it should
     └── StateError             a state that cannot be used
@@ -130,6 +132,18 @@ class DestinationRefused(DeliveryError):
     """The destination refuses: wrong or expired credentials, no right to write, no such bucket, group or stream."""
 
     exit_code: ClassVar[int] = 33
+
+
+class RequestRefused(DestinationRefused):
+    """The destination refuses what it is asked, whoever asks. Correct what the message names."""
+
+    exit_code: ClassVar[int] = 36
+
+
+class RecordsTooNew(DeliveryError):
+    """The destination takes no records from so far ahead of its clock. Set the clock here right; they wait."""
+
+    exit_code: ClassVar[int] = 37
 
 
 class DestinationThrottled(DeliveryError):

@@ -6,6 +6,10 @@ Rule: nothing is imported here that takes time, so that the command line can use
 from __future__ import annotations
 
 import enum
+from typing import Final
+
+AWS: Final = "aws"
+"""Stands for the endpoint of AWS's own service."""
 
 
 @enum.unique

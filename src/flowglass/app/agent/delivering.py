@@ -12,10 +12,10 @@ from typing import Final
 from structlog.stdlib import BoundLogger
 
 from flowglass.app import deliveries
+from flowglass.app.agent.guard import Guard
 from flowglass.app.config import Config
 from flowglass.app.metric_table import AT
 from flowglass.deliver import Delivery, LocalStore, Outlets, Spool, Status, note_removed, remove_old
-from flowglass.fields.errors import DeliveryError
 
 FLUSH_S: Final = 8.0
 """How long the end of the agent may take for what waits."""
@@ -38,6 +38,7 @@ class Deliveries:
         self._config = config
         self._log = log
         self._news = news
+        self._guard = Guard(log)
         self.store = LocalStore(config.data_dir, deliveries.min_free_bytes(config))
         self.store.clean()
         self.rules = deliveries.rules(config)
@@ -46,7 +47,7 @@ class Deliveries:
             limits=deliveries.limits(config),
             now_ms=now_ms,
         )
-        outlets = Outlets(self.spool, self.store, self.rules, now_ms=now_ms)
+        outlets = Outlets(self.spool, self.store, self.rules)
         self._delivery = Delivery(self.spool, outlets, now_ms=now_ms, told=self._tell, workers=config.spool.workers)
         self._retention_due_s = 0.0
 
@@ -84,17 +85,16 @@ class Deliveries:
         if time.monotonic() < self._retention_due_s:
             return
         self._retention_due_s = time.monotonic() + RETENTION_S
+        self._guard.do("retention", self._remove_old)
+
+    def _remove_old(self) -> None:
         data = self._config.data_dir
-        try:
-            removed = remove_old(
-                data,
-                deliveries.retention(self._config),
-                now_s=now_ms() / 1000,
-                removed=lambda path: note_removed(data, path, now_ms=now_ms()),
-            )
-        except DeliveryError as error:
-            self._log.error("retention_failed", reason=str(error))
-            return
+        removed = remove_old(
+            data,
+            deliveries.retention(self._config),
+            now_s=now_ms() / 1000,
+            removed=lambda path: note_removed(data, path, now_ms=now_ms()),
+        )
         if removed.objects:
             self._log.info("retention", objects=removed.objects, bytes=removed.size_bytes)
             self.spool.count({"retention_objects": removed.objects})

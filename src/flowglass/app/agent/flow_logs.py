@@ -1,6 +1,7 @@
 """The server's flow logs as this agent records them, and what it last knew of them.
 
-Rule: a flow log that this version cannot read is left out and told, never a reason to stop.
+Rule: a flow log that this version cannot read is left out and told, never a reason to stop. Names of files are made of
+its id, account and Region, so these are checked, whoever the server is.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from flowglass.fields.contracts import (
     TrafficType,
 )
 from flowglass.fields.errors import LogFormatError
+from flowglass.format import object_key, parse_key
 
 FILE: Final = "flow-logs.json"
 Told = Callable[[str, str], None]
@@ -46,7 +48,9 @@ def flow_logs(rows: Sequence[Mapping[str, Any]], told: Told) -> list[FlowLog]:
     made = []
     for row in rows:
         try:
-            made.append(_flow_log(row))
+            flow_log = _flow_log(row)
+            _check_names(flow_log)
+            made.append(flow_log)
         except (KeyError, TypeError, ValueError, LogFormatError) as error:
             told(str(row.get("id")), str(error) or type(error).__name__)
     return made
@@ -76,3 +80,11 @@ def _flow_log(row: Mapping[str, Any]) -> FlowLog:
         resource_id=row["resource_id"],
         destination=destination,
     )
+
+
+def _check_names(flow_log: FlowLog) -> None:
+    """Raises ValueError where id, account and Region cannot be read back from the name of an object."""
+    parts = parse_key(object_key(flow_log, 0, "0" * 8))
+    named = (flow_log.id, flow_log.account, flow_log.region)
+    if parts is None or (parts.flow_log_id, parts.account, parts.region) != named:
+        raise ValueError("id {!r}, account {!r}, region {!r}: no name of an object can hold them".format(*named))

@@ -1,13 +1,15 @@
 """The agent's link to its server: enrol, tell the inventory, fetch flow logs, report.
 
 Rule: an outage stops nothing but what needs the server; it is told once when it begins, once more where it becomes a
-refusal, and once when it ends; the pauses between attempts grow.
+refusal, and once when it ends; the pauses between attempts grow. What fails on this machine, as on a full disk, keeps
+the agent neither from the server nor from telling it.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +18,7 @@ from structlog.stdlib import BoundLogger
 from flowglass.app.agent import flow_logs as known
 from flowglass.app.agent.client import Client, ServerRefused, ServerUnreachable
 from flowglass.app.agent.feed import InventoryFeed
+from flowglass.app.agent.guard import Guard
 from flowglass.app.agent.identity import default_name, enrol, read_identity
 from flowglass.app.config import Config
 from flowglass.deliver import Status
@@ -37,7 +40,8 @@ Figures = Callable[[], tuple[Sequence[Status], Mapping[str, int]]]
 class ServerLink:
     """`flow_logs`: what the server said last, also before a restart.
 
-    `figures`: what to report; `welcome`: is told of each flow log when the agent learns of it, once.
+    `figures`: what to report; `welcome`: is told of each flow log when the agent learns of it, and again at the next
+    contact where it raises an Error.
     Raises OptionError where no server is named.
     """
 
@@ -60,6 +64,8 @@ class ServerLink:
         self._figures = figures
         self._told: dict[str, Status] = {}
         self._welcome = welcome
+        self._new: list[FlowLog] = []  # not welcomed yet
+        self._guard = Guard(log)
         self._client: Client | None = None
         self._due = 0.0
         self._pause_s = 0.0
@@ -87,8 +93,8 @@ class ServerLink:
         try:
             client = self._connect()
             self._feed.send(client)
-            self._fetch(client)
-            self._report(client)
+            self._guard.do("flow-logs", lambda: self._fetch(client))
+            self._guard.do("report", lambda: self._report(client))
         except ServerUnreachable as error:
             self._absent("server_away", str(error))
             return
@@ -131,8 +137,10 @@ class ServerLink:
         rows = answer.get("flow_logs")
         if rows is not None:
             self._take(rows)
+        self._new = [one for one in self._new if not self._guard.do(f"welcome {one.id}", partial(self._welcome, one))]
+        if rows is not None:
             known.keep(self._data, rows)
-        self._revision = answer.get("revision")
+        self._revision = answer.get("revision")  # only now: rows that could not be kept are said again
 
     def _take(self, rows: Sequence[Mapping[str, Any]]) -> None:
         before = {flow_log.id for flow_log in self.flow_logs}
@@ -140,8 +148,10 @@ class ServerLink:
         for flow_log in self.flow_logs:
             if flow_log.id not in before:
                 self._log.info("flow_log_added", flow_log=flow_log.id)
-                self._welcome(flow_log)
-        for name in sorted(before - {flow_log.id for flow_log in self.flow_logs}):
+                self._new.append(flow_log)
+        now = {flow_log.id for flow_log in self.flow_logs}
+        self._new = [flow_log for flow_log in self._new if flow_log.id in now]
+        for name in sorted(before - now):
             self._log.info("flow_log_removed", flow_log=name)
 
     def _readable(self, rows: Sequence[Mapping[str, Any]]) -> list[FlowLog]:

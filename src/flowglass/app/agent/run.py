@@ -1,6 +1,7 @@
 """The agent's loop: inventory, server, captures, in turn; deliveries go on beside it.
 
-Rule: whatever takes long looks at `stop`, so that the end comes soon and leaves nothing half done.
+Rule: whatever takes long looks at `stop`, so that the end comes soon and leaves nothing half done. A step that fails,
+as on a full disk, ends nothing and keeps no other step from its turn.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from flowglass.app.agent.captures import CaptureFolder
 from flowglass.app.agent.clock import ClockWatch
 from flowglass.app.agent.delivering import Deliveries, now_ms
 from flowglass.app.agent.feed import InventoryFeed
+from flowglass.app.agent.guard import Guard
 from flowglass.app.agent.link import ServerLink
 from flowglass.app.agent.work import CaptureWork
 from flowglass.app.config import Config
@@ -34,6 +36,7 @@ class Agent:
     def __init__(self, config: Config, log: BoundLogger, stop: Stop) -> None:
         self._log = log
         self._stop = stop
+        self._guard = Guard(log)
         self._inventory = config.agent.inventory
         self._feed = InventoryFeed(self._inventory, lambda fault: log.error("inventory_fault", reason=fault))
         self._feed.refresh()
@@ -41,6 +44,7 @@ class Agent:
         self._deliveries = Deliveries(config, log, self._has_news)
         self._link = ServerLink(config, config.data_dir, log, self._feed, self._deliveries.figures, self._welcome)
         self._clock = ClockWatch(time.time, time.monotonic)
+        self._clock_steps = 0  # not counted yet
         self._watch = config.capture.watch
         self._work: CaptureWork | None = None
         if self._watch:
@@ -73,7 +77,7 @@ class Agent:
         if paths or self._news:
             self._news = False
             self._link.soon()
-        self._look_at_clock()
+        self._guard.do("clock", self._look_at_clock)
         self._link.contact_if_due()
         if self._work is not None:
             self._record(self._work, paths)
@@ -87,7 +91,10 @@ class Agent:
         stepped_s = self._clock.step()
         if stepped_s:
             self._log.warning("clock_stepped", seconds=round(stepped_s, 3))
-            self._deliveries.spool.count({"clock_steps": 1})
+            self._clock_steps += 1
+        if self._clock_steps:
+            self._deliveries.spool.count({"clock_steps": self._clock_steps})
+            self._clock_steps = 0
 
     def _welcome(self, flow_log: FlowLog) -> None:
         """Make the bucket of a new flow log, which the server saw in its own store, where this agent's has none."""

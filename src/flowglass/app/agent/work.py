@@ -20,7 +20,7 @@ from flowglass.app.config import Capture
 from flowglass.app.stop import Stop
 from flowglass.deliver import Spool
 from flowglass.fields.contracts import FlowLog
-from flowglass.fields.errors import CaptureError, DeliveryError
+from flowglass.fields.errors import CaptureError, DeliveryError, StateError
 from flowglass.inventory import Snapshot
 
 LONGEST_PAUSE_S: Final = 60.0
@@ -67,13 +67,13 @@ class CaptureWork:
             self._log.error("capture_unreadable", file=path.name, reason=error.strerror)
             self._later(path)
             return
-        done = self._spool.recorded(source_of(digest))
-        wanted = [flow_log for flow_log in flow_logs if flow_log.id not in done]
-        if not wanted:
-            kept = self._folder.done(path, digest)
-            self._log.info("capture_known", file=path.name, reason="recorded already, for all", kept=str(kept))
-            return
         try:
+            done = self._spool.recorded(source_of(digest))
+            wanted = [flow_log for flow_log in flow_logs if flow_log.id not in done]
+            if not wanted:
+                kept = self._folder.done(path, digest)
+                self._log.info("capture_known", file=path.name, reason="recorded already, for all", kept=str(kept))
+                return
             recorded = self._recorded(path, digest, wanted, snapshot)
         except Stopped:
             return
@@ -81,7 +81,7 @@ class CaptureWork:
             self._log.error(
                 "capture_refused", file=path.name, reason=str(error), kept=str(self._folder.failed(path, digest))
             )
-        except DeliveryError as error:
+        except (DeliveryError, StateError) as error:
             self._log.error("capture_waits", file=path.name, reason=str(error))
             self._later(path)
         else:

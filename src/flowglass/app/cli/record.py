@@ -29,7 +29,9 @@ def record(
         list[str],
         typer.Argument(metavar="CAPTURE", help="pcap or pcapng files, globs, NAME=FILE, or - for standard input."),
     ],
-    out: Annotated[str, typer.Option("--out", help="Folder that stands for the bucket (OUT/AWSLogs/…), or s3://BUCKET/FOLDER.")],
+    out: Annotated[
+        str, typer.Option("--out", help="Folder that stands for the bucket (OUT/AWSLogs/…), or s3://BUCKET/FOLDER.")
+    ],
     inventory: Annotated[str | None, typer.Option(help="Inventory file: who owns which address.")] = None,
     log_format: Annotated[
         str, typer.Option("--format", help="default, all, or a format like '${version} ${srcaddr} …'.")

@@ -154,8 +154,8 @@ def verify(
             rows = ((one.fault.value, one.flow_log_id or None, one.where, one.what or None) for one in report.findings)
             print_table(("fault", "flow log", "where", "what"), rows)
         looked = f"{many(report.objects, 'object')} of {many(report.manifests, 'manifest')} looked at"
-        typer.echo(f"{looked}: {many(len(report.findings), 'fault') if report.findings else 'all as delivered'}")
-    raise typer.Exit(1 if report.findings else 0)
+        typer.echo(f"{looked}: {many(len(report.faults), 'fault') if report.faults else 'all as delivered'}")
+    raise typer.Exit(1 if report.faults else 0)
 
 
 def _look(settings: Config) -> tuple[SpoolView, list[Waiting]]:

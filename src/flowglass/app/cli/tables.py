@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
@@ -58,6 +58,9 @@ def _width(table: Table) -> int:
     return Console(width=10_000).measure(table).maximum
 
 
+_S3: Final = "s3://"
+
+
 def print_summary(summary: Summary, out: str) -> None:
     """What became of every packet, and where the objects are."""
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
@@ -67,15 +70,20 @@ def print_summary(summary: Summary, out: str) -> None:
         table.add_row(f"{count:,}", text)
     console = Console(highlight=False)
     console.print(table)
+    in_s3 = out.startswith(_S3)
+    root = "/".join(out.split("/")[:3]) if in_s3 else out  # keys begin at the bucket's top
     for result in summary.objects[:5]:
         state = "" if result.created else " (already there)"
-        console.print(f"  {out}/{result.key}{state}", soft_wrap=True)
+        console.print(f"  {root}/{result.key}{state}", soft_wrap=True)
     if len(summary.objects) > 5:
-        console.print(f"  … and {len(summary.objects) - 5} more below {out}/AWSLogs")
+        console.print(f"  … and {len(summary.objects) - 5} more below {out.rstrip('/')}/AWSLogs")
     if summary.objects:
+        folder = "logs" if in_s3 else out
+        if in_s3:
+            console.print(f"next: aws s3 cp --recursive {out} {folder}, then", soft_wrap=True)
         python = min(sys.executable, os.path.relpath(sys.executable), key=len)
         console.print(
-            f"next: {python} -c \"import flowglass; print(flowglass.read('{out}').to_arrow())\"", soft_wrap=True
+            f"next: {python} -c \"import flowglass; print(flowglass.read('{folder}').to_arrow())\"", soft_wrap=True
         )
 
 

@@ -143,7 +143,7 @@ class Bucket:
     """A bucket of a real S3 service, by its name. Without `endpoint` it is in the local store."""
 
     endpoint: str = setting("", f"The S3 service that has the bucket: {_ENDPOINT}", rules.optional(rules.endpoint))
-    region: str = setting("", "The bucket's Region. Empty: the flow log's.", rules.optional(rules.region))
+    region: str = setting("", "The bucket's Region. Empty: AWS's ordinary chain.", rules.optional(rules.region))
     profile: str = setting("", _PROFILE)
     kms_key: str = setting(
         "",

@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 from flowglass.fields.buckets import bucket_fault
+from flowglass.fields.vocabulary import AWS
 
 Check = Callable[[Any], str]
 
@@ -19,12 +20,10 @@ STATES: Final = ("sqlite", "postgresql", "postgres", "postgresql+psycopg")
 """Schemes of the state's URL."""
 STARS: Final = "***"
 """What stands for a secret where values are shown."""
-AWS: Final = "aws"
-"""Stands for the endpoint of AWS's own service."""
 _ACCOUNT: Final = re.compile(r"[0-9]{12}")
 _REGION: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _KMS_KEY: Final = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+")
-_QUERY_PASSWORD: Final = re.compile(r"([?&][^=&]*password[^=&]*=)[^&]*", re.IGNORECASE)
+_QUERY_SECRET: Final = re.compile(r"([?&][^=&]*(?:password|secret|token|signature)[^=&]*=)[^&]*", re.IGNORECASE)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -111,8 +110,8 @@ def server_url(value: str) -> str:
 def endpoint(value: str) -> str:
     """AWS's own service, or a URL of another one."""
     url = _split(value)
-    right = value == AWS or (url is not None and url.scheme in ("http", "https"))
-    return "" if right else f"must be {AWS}, or a URL, as https://s3.example:9000"
+    right = value == AWS or (url is not None and url.scheme in ("http", "https") and not url.query)
+    return "" if right else f"must be {AWS}, or a URL without user and query, as https://s3.example:9000"
 
 
 def kms_key(value: str) -> str:
@@ -142,8 +141,8 @@ def state(value: str) -> str:
 
 
 def without_password(value: str) -> str:
-    """A URL with stars for its password, in front of the host or in the query; rather too much is hidden."""
-    scheme, separator, rest = _QUERY_PASSWORD.sub(rf"\1{STARS}", value).partition("://")
+    """A URL with stars for its secrets, in front of the host or in the query; rather too much is hidden."""
+    scheme, separator, rest = _QUERY_SECRET.sub(rf"\1{STARS}", value).partition("://")
     user, at, host = rest.rpartition("@")
     name, colon, _ = user.partition(":")
     return f"{scheme}{separator}{name}{colon and ':' + STARS}{at}{host}"

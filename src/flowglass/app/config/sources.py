@@ -59,7 +59,8 @@ class Source:
 
 
 def _shown(value: Any) -> str:
-    text = repr(rules.without_password(value) if isinstance(value, str) and "@" in value else value)
+    secret = isinstance(value, str) and ("@" in value or "?" in value)
+    text = repr(rules.without_password(value) if secret else value)
     return text if len(text) <= 60 else f"{text[:59]}…"
 
 

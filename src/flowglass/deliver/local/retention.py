@@ -1,14 +1,15 @@
 """Retention of the local store: flow-log objects that are too old, or too many, are removed, the oldest first.
 
 Rule: a file is removed only if its place and its name are those of a flow-log object, log file or stream file; how
-old it is, its name says.
+old it is, its name says, held against a time that follows the machine's clock an hour a look at most, also over
+starts. So a clock that is set forward makes nothing old, unless it stays so.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,13 +17,19 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from flowglass.deliver.local.store import FIREHOSE, LOGS, S3
+from flowglass.deliver.manifest import FOLDER
 from flowglass.deliver.sinks.directory import PARTIAL
-from flowglass.deliver.temp import destination_error
+from flowglass.deliver.temp import destination_error, make_folders
 from flowglass.format import PERIOD_S, parse_key
 
 _LINES: Final = re.compile(r"(?P<time>[0-9]{8}T[0-9]{4})Z_[0-9a-f]{8}\.jsonl")
 """A file of log events or of a delivery stream's records, by its period."""
 _LAYOUT: Final = "AWSLogs"
+_TIME: Final = Path(FOLDER, "retention.time")
+"""Of DATA: the time that the last look went by, in seconds since 1970."""
+_DIGITS: Final = 20
+_STEP_S: Final = 3600
+"""By how much that time follows the clock from one look to the next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,16 +60,18 @@ class _Kept(NamedTuple):
 def remove_old(root: Path, retention: Retention, *, now_s: float, removed: Callable[[Path], None]) -> Removed:
     """Remove what the store under `root` (DATA) has beyond its retention, and folders that become empty.
 
-    `now_s`: Unix time; `removed` is told of each object before it goes, so that a crash between leaves an object that
-    is told of again and never one that is missing untold. Raises DestinationUnwritable.
+    `now_s`: Unix time by the machine's clock; `removed` is told of each object before it goes, so that a crash between
+    leaves an object that is told of again and never one that is missing untold. Raises DestinationUnwritable and
+    DestinationFull.
     """
     if not (retention.max_age_s or retention.max_bytes):
         return Removed()
     objects = sorted(_objects(root))
     size_bytes = sum(one.size_bytes for one in objects)
     count = removed_bytes = 0
+    present_s = _present(root / _TIME, int(now_s), objects) if retention.max_age_s else 0
     for one in objects:
-        too_old = retention.max_age_s and one.period_start_s + PERIOD_S + retention.max_age_s < now_s
+        too_old = retention.max_age_s and one.period_start_s + PERIOD_S + retention.max_age_s < present_s
         too_much = retention.max_bytes and size_bytes - removed_bytes > retention.max_bytes
         if not (too_old or too_much):
             break  # what follows is younger
@@ -71,6 +80,28 @@ def remove_old(root: Path, retention: Retention, *, now_s: float, removed: Calla
         count += 1
         removed_bytes += one.size_bytes
     return Removed(count, removed_bytes)
+
+
+def _present(path: Path, now_s: int, objects: Sequence[_Kept]) -> int:
+    """The time by which objects are old, which is kept in a file. At the very first look the newest object tells it.
+
+    A clock that was set back holds things up, but only while it is so.
+    """
+    try:
+        make_folders(path.parent, mode=0o700)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            noted = os.pread(descriptor, _DIGITS, 0)
+            newest_s = min(objects[-1].period_start_s, now_s) if objects else now_s
+            last_s = int(noted) if noted.isdigit() else newest_s
+            follows_s = min(max(now_s, last_s - _STEP_S), last_s + _STEP_S)
+            os.pwrite(descriptor, b"%0*d" % (_DIGITS, follows_s), 0)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise destination_error(path, error) from error
+    return min(now_s, follows_s)
 
 
 def _objects(root: Path) -> Iterator[_Kept]:

@@ -29,6 +29,8 @@ ALGORITHMS: Final = ("AES256", "aws:kms", "aws:kms:dsse")
 S3, LOGS, FIREHOSE = "s3", "logs", "firehose"
 """Folders of buckets, log groups and delivery streams."""
 
+FOLDERS: Final = (S3, LOGS, FIREHOSE)
+
 _BUCKETS: Final = "buckets"
 _NO_BUCKET: Final = "it does not exist; make it with `flowglass buckets create`"
 _OWNER_ONLY: Final = 0o600
@@ -158,7 +160,7 @@ class LocalStore:
 
     def clean(self) -> int:
         """Remove what killed processes left unfinished; return how many files that were."""
-        kinds = (self.root / kind for kind in (S3, LOGS, FIREHOSE))
+        kinds = (self.root / kind for kind in FOLDERS)
         folders = [self.root / _BUCKETS, *(folder for kind in kinds for folder in sorted(kind.glob("*")))]
         return sum(TempFolder(folder / PARTIAL).clean() for folder in folders)
 

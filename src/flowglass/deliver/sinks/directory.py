@@ -1,6 +1,7 @@
 """A folder as destination: it stands for the bucket, so every reader of S3 layouts works on it.
 
-Rule: an object appears under its name at once and whole, or not at all, and never replaces another one.
+Rule: an object appears under its name at once and whole, or not at all, never replaces another one, and never leaves
+the folder.
 Order of a put, each step durable before the next: content (fsync), name (link, which fails if the name is
 taken), folders (fsync). The finished file keeps the name it had, so a crash leaves at most a file of its owner's.
 """
@@ -14,7 +15,7 @@ from typing import Final
 
 from flowglass.deliver.temp import TempFile, TempFolder, destination_error, make_folders, sync
 from flowglass.fields.contracts import FinishedObject
-from flowglass.fields.errors import DestinationFull
+from flowglass.fields.errors import DestinationFull, DestinationUnwritable
 
 PARTIAL = ".partial"
 """Where unfinished objects are, inside the folder, so that they can be linked to their names."""
@@ -46,8 +47,10 @@ class DirectorySink:
     def put(self, finished: FinishedObject) -> bool:
         """Give a finished object its name, too; return False if that name is there already.
 
-        Raises DestinationUnwritable or DestinationFull.
+        Raises DestinationUnwritable, also for a key that leads out of the folder, or DestinationFull.
         """
+        if finished.key.startswith("/") or ".." in finished.key.split("/"):
+            raise DestinationUnwritable(f"{self.root}: the key {finished.key!r} leads out of it; correct the flow log")
         target = self.root / finished.key
         source = Path(finished.path)
         self._check_room()

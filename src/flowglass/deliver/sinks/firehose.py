@@ -10,9 +10,9 @@ https://docs.aws.amazon.com/firehose/latest/APIReference/API_PutRecordBatch.html
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
-from flowglass.deliver.aws import Service, ServiceSettings
+from flowglass.deliver.aws import Service
 from flowglass.deliver.ordering import AsTheyCame, encoded, json_lines, ordered, sizes_of, spans
 from flowglass.deliver.rows import Rows
 from flowglass.deliver.sinks.model import EventBatch, Sent
@@ -41,15 +41,14 @@ _AROUND_BYTES: Final = len(b'{"Data": ""}, ')
 class FirehoseSink:
     """Sends the records of a flow log to the delivery stream `stream`. Threads may share it.
 
-    `client`: a botocore client of `firehose` to use in place of one of its own.
+    `firehose`: the service, which sinks may share.
     """
 
-    def __init__(self, stream: str, settings: ServiceSettings, flow_log: FlowLog, client: Any = None) -> None:
+    def __init__(self, stream: str, firehose: Service, flow_log: FlowLog) -> None:
         self._stream = stream
-        self._what = f"delivery stream {stream} at {settings.endpoint}"
+        self._what = f"delivery stream {stream}"
         self._log_format = flow_log.log_format
-        region = flow_log.destination.region if flow_log.destination else ""
-        self._firehose = Service("firehose", settings, region=region, made=client)
+        self._firehose = firehose
 
     def cut(self, rows: Iterable[Rows]) -> Iterator[EventBatch]:
         """The batches of some records, in the order in which these come.
@@ -63,11 +62,11 @@ class FirehoseSink:
             for span in spans(sizes, times_s, events=MAX_RECORDS, size_bytes=MAX_BYTES - _CALL_BYTES):
                 yield EventBatch("", (), encoded(records[span]))
 
-    def send(self, batch: EventBatch, *, now_ms: int) -> Sent:
+    def send(self, batch: EventBatch) -> Sent:
         """Send a batch; a record that is too large is rejected.
 
         Raises OptionError without botocore, DestinationRefused, DestinationThrottled (also where every record was over
-        the stream's quota) and DestinationUnreachable. `now_ms` makes no difference: records have no age here.
+        the stream's quota) and DestinationUnreachable.
         """
         records = [record for record in batch.messages if len(record) <= MAX_RECORD_BYTES]
         rejected = len(batch.messages) - len(records)
@@ -75,8 +74,12 @@ class FirehoseSink:
         return Sent(
             left=EventBatch("", (), left) if left else None,
             rejected=rejected,
-            reason=f"{self._what}: {rejected} records larger than {MAX_RECORD_BYTES} bytes" if rejected else "",
+            reason=f"{self._place}: {rejected} records larger than {MAX_RECORD_BYTES} bytes" if rejected else "",
         )
+
+    @property
+    def _place(self) -> str:
+        return self._firehose.at(self._what)
 
     def _put(self, records: Sequence[bytes]) -> list[bytes]:
         """The records that the service did not take."""
@@ -87,12 +90,12 @@ class FirehoseSink:
         results: list[Mapping[str, str]] = answer.get("RequestResponses", [])
         if len(results) != len(records):
             raise DestinationUnreachable(
-                f"{self._what}: the answer tells of {len(results)} records, not {len(records)}; check the endpoint"
+                f"{self._place}: the answer tells of {len(results)} records, not {len(records)}; check the endpoint"
             )
         left = [record for record, result in zip(records, results, strict=True) if result.get("ErrorCode")]
         if {result.get("ErrorCode") for result in results} == {"ServiceUnavailableException"}:
             raise DestinationThrottled(
-                f"{self._what}: none of {len(records)} records was taken; they are tried again later; "
+                f"{self._place}: none of {len(records)} records was taken; they are tried again later; "
                 "raise the stream's quota if this lasts"
             )
         return left

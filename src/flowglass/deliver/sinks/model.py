@@ -65,6 +65,8 @@ class EventSink(Protocol):
         """The batches of some records: the same ones, in the same order, whenever the same records are cut."""
         ...
 
-    def send(self, batch: EventBatch, *, now_ms: int) -> Sent:
-        """Send one batch. What the service would refuse for its age or size is rejected without being sent."""
+    def send(self, batch: EventBatch) -> Sent:
+        """Send one batch. What the service would refuse for its size is rejected without being sent; of its age the
+        service alone judges, for the clock here may be wrong.
+        """
         ...

@@ -13,10 +13,11 @@ import base64
 from pathlib import Path
 from typing import IO, Any, Final
 
-from flowglass.deliver.aws import AWS, BucketSettings, Service, status_of
+from flowglass.deliver.aws import BucketSettings, Service
+from flowglass.deliver.aws_errors import status_of
 from flowglass.deliver.temp import TempFile, TempFolder
 from flowglass.fields.contracts import FinishedObject
-from flowglass.fields.errors import DestinationUnwritable
+from flowglass.fields.errors import DestinationUnreachable, DestinationUnwritable
 
 CONTENT_TYPE: Final = "application/octet-stream"
 """Of AWS's own flow-log objects."""
@@ -27,18 +28,15 @@ _TAKEN: Final = 412
 class S3Sink:
     """Delivers objects into a bucket. Threads may share it.
 
-    `work`: the folder for unfinished objects; `region`: where the settings name none; `client`: a client to use
-    in place of one of its own.
+    `work`: the folder for unfinished objects; `client`: a client to use in place of one of its own.
     """
 
-    def __init__(
-        self, bucket: str, settings: BucketSettings, work: Path, client: Any = None, *, region: str = ""
-    ) -> None:
+    def __init__(self, bucket: str, settings: BucketSettings, work: Path, client: Any = None) -> None:
         self._bucket = bucket
         self._options = put_options(settings)
-        self._what = describe(bucket, settings)
+        self._what = f"bucket {bucket}"
         self._temps = TempFolder(work)
-        self._s3 = Service("s3", settings, region=region, made=client)
+        self._s3 = Service("s3", settings, made=client)
 
     def open_temp(self) -> TempFile:
         """A temporary file to build an object in. Raises DestinationUnwritable or DestinationFull."""
@@ -51,18 +49,20 @@ class S3Sink:
     def put(self, finished: FinishedObject) -> bool:
         """Put a finished object under its key; return False if the key is there already.
 
-        The service checks the content against `finished.sha256`. Raises OptionError without botocore, and the classes
-        under DeliveryError.
+        The service checks the content against `finished.sha256`. An answer without an ETag, which every S3 gives, or
+        with the checksum of something else comes from somewhere else, and nothing was put. Raises OptionError without
+        botocore, and the classes under DeliveryError.
         """
+        checksum = base64.b64encode(bytes.fromhex(finished.sha256)).decode()
         with _opened(finished.path) as body, self._s3.calling(self._what) as client:
             try:
-                client.put_object(
+                answer = client.put_object(
                     Bucket=self._bucket,
                     Key=finished.key,
                     Body=body,
                     ContentLength=finished.size_bytes,
                     ContentType=CONTENT_TYPE,
-                    ChecksumSHA256=base64.b64encode(bytes.fromhex(finished.sha256)).decode(),
+                    ChecksumSHA256=checksum,
                     IfNoneMatch="*",
                     **self._options,
                 )
@@ -70,6 +70,8 @@ class S3Sink:
                 if status_of(error) == _TAKEN:
                     return False
                 raise
+        if not answer.get("ETag") or answer.get("ChecksumSHA256", checksum) != checksum:
+            raise DestinationUnreachable(f"{self._s3.at(self._what)}: the answer is not one of S3; check the endpoint")
         return True
 
 
@@ -84,11 +86,6 @@ def put_options(settings: BucketSettings) -> dict[str, Any]:
         if settings.bucket_key:
             options["BucketKeyEnabled"] = True
     return options
-
-
-def describe(bucket: str, settings: BucketSettings) -> str:
-    """The bucket in messages."""
-    return f"bucket {bucket} at {'AWS' if settings.endpoint == AWS else settings.endpoint}"
 
 
 def _opened(path: str) -> IO[bytes]:

@@ -13,6 +13,7 @@ from flowglass.deliver.spool.model import (
     Status,
     Step,
     Unit,
+    UnitChanged,
     Watch,
 )
 from flowglass.deliver.spool.recording import Recording
@@ -34,5 +35,6 @@ __all__ = [
     "Status",
     "Step",
     "Unit",
+    "UnitChanged",
     "Watch",
 ]

@@ -93,7 +93,7 @@ def note_line(sql: sqlite3.Connection, flow_log_id: str, place: str, finished: F
 
 
 def forget_lines(sql: sqlite3.Connection, flow_log_id: str, before: int) -> None:
-    """Forget lines with a lower number, which the manifest has."""
+    """Forget lines with a lower number, which the manifest has; the last one stays: it tells where that must end."""
     sql.execute("DELETE FROM manifest WHERE flow_log = ? AND n < ?", (flow_log_id, before))
 
 

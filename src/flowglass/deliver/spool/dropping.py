@@ -6,12 +6,14 @@ these themselves are given up only where they are too many or too old.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from flowglass.deliver.spool import accounts
+from flowglass.deliver.spool.journal import Journal
 from flowglass.deliver.spool.ledger import Ledger
 from flowglass.deliver.spool.model import Limits, Share, Unit
 from flowglass.deliver.spool.tables import Key, free, key_of
@@ -21,6 +23,9 @@ MAX_SKIPPED: Final = 50_000
 
 _LONGEST_STEP_MS: Final = 3_600_000
 """By how much the age of what waits may grow between two looks: a clock that is set forward makes nothing old."""
+
+_NOTED_EVERY_MS: Final = 300_000
+"""How far the journal may be behind with the age of what waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,8 @@ def skip(
 ) -> Dropped:
     """Give up the records of shares; their SKIPDATA records are delivered instead.
 
-    `staged_too`: also of units whose objects are finished, which need no segment; such a unit gives up all it has.
+    `staged_too`: also of units whose objects are finished, which need no segment; such a unit gives up all it has,
+    unless all of it has arrived already.
     `lost`: id of a segment whose file is gone already.
     """
     with ledger.journal.lock:
@@ -51,10 +57,7 @@ def skip(
             arrived = sum(told.finished.records for told in unit.staged or () if told.delivered)
             records[unit.flow_log.id] = max(0, records.get(unit.flow_log.id, 0) - arrived)
         with ledger.journal.change() as sql:
-            sql.executemany(
-                "UPDATE shares SET skipped = 1, records = skip_records WHERE segment = ? AND flow_log = ?",
-                [key_of(share) for share in shares],
-            )
+            skipped = [_skip_one(sql, share) for share in shares]
             for unit in units:
                 sql.execute("DELETE FROM objects WHERE unit = ? AND NOT delivered", (unit.id,))
                 sql.execute("UPDATE units SET staged = 0, progress = 0, begun = 0 WHERE id = ?", (unit.id,))
@@ -66,13 +69,16 @@ def skip(
             accounts.count(sql, {"records_dropped": sum(records.values())})
             sql.execute("UPDATE segments SET present = 0 WHERE id = ?", (lost,))
             freed = free(sql, {share.segment.id for share in shares})
-        ledger.load()
+        ledger.skipped(skipped, units, freed if lost is None else {*freed, lost})
         return Dropped(records, list(freed.values()), _staged(units))
 
 
 def give_up(ledger: Ledger, shares: Sequence[Share], units: Sequence[Unit], why: str, *, now_ms: int) -> Dropped:
-    """Give up SKIPDATA records themselves: shares that are in no unit, and whole units."""
+    """Give up SKIPDATA records themselves: shares that are in no unit, and whole units, unless they left meanwhile."""
     with ledger.journal.lock:
+        keys, ids = {key_of(share) for share in shares}, {unit.id for unit in units}
+        shares = [share for share in ledger.shares() if key_of(share) in keys]
+        units = [unit for unit in ledger.units() if unit.id in ids]
         gone = [*shares, *(share for unit in units for share in unit.shares)]
         records = _records(gone)
         with ledger.journal.change() as sql:
@@ -83,7 +89,7 @@ def give_up(ledger: Ledger, shares: Sequence[Share], units: Sequence[Unit], why:
                 accounts.drop(sql, flow_log_id, 0, reason, now_ms=now_ms)
             accounts.count(sql, {"skipdata_dropped": sum(records.values())})
             freed = free(sql, {share.segment.id for share in gone})
-        ledger.load()
+        ledger.forget(shares, units, freed)
         return Dropped(records, list(freed.values()), _staged(units))
 
 
@@ -121,26 +127,29 @@ def over_size(ledger: Ledger, max_bytes: int, other_bytes: int) -> set[Key]:
 
 
 class Ages:
-    """How long segments have waited, by a clock that may be set."""
+    """How long segments have waited, by a clock that may be set, also between two starts.
 
-    def __init__(self) -> None:
-        self._last_ms: int | None = None
-        self._elapsed_ms = 0
-        self._born_ms: dict[int, int] = {}  # by segment id, on the scale of _elapsed_ms
+    The journal keeps the time that has passed since the spool was made, a few minutes behind, and what it was when a
+    segment came.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        row = journal.read("SELECT passed_ms, looked_ms FROM meta")[0]
+        self._passed_ms: int = row["passed_ms"]
+        self._noted_ms: int | None = row["looked_ms"]  # when the journal was told
+        self._last_ms: int | None = self._noted_ms
 
     def look(self, shares: Iterable[Share], now_ms: int) -> dict[int, int]:
-        """Milliseconds by id of the shares' segments. What was there at the first look is as old as its file says."""
-        first = self._last_ms is None
-        step_ms = now_ms - (now_ms if self._last_ms is None else self._last_ms)
-        self._elapsed_ms += min(max(step_ms, 0), _LONGEST_STEP_MS)
+        """Milliseconds by id of the shares' segments."""
+        step_ms = 0 if self._last_ms is None else now_ms - self._last_ms
+        self._passed_ms += min(max(step_ms, 0), _LONGEST_STEP_MS)
         self._last_ms = now_ms
-        self._born_ms = {
-            share.segment.id: self._born_ms.get(
-                share.segment.id, self._elapsed_ms - (max(0, now_ms - share.segment.created_ms) if first else 0)
-            )
-            for share in shares
-        }
-        return {segment_id: self._elapsed_ms - born_ms for segment_id, born_ms in self._born_ms.items()}
+        if self._noted_ms is None or abs(now_ms - self._noted_ms) >= _NOTED_EVERY_MS:
+            with self._journal.change() as sql:
+                sql.execute("UPDATE meta SET passed_ms = ?, looked_ms = ?", (self._passed_ms, now_ms))
+            self._noted_ms = now_ms
+        return {share.segment.id: self._passed_ms - share.segment.born_ms for share in shares}
 
 
 def too_old(ledger: Ledger, ages_ms: Mapping[int, int], limits: Limits) -> set[Key]:
@@ -167,11 +176,17 @@ def skipped_too_long(ledger: Ledger, ages_ms: Mapping[int, int], limits: Limits)
     return shares[:surplus] + old, units
 
 
+def _skip_one(sql: sqlite3.Connection, share: Share) -> Share:
+    """Within a transaction: a share becomes skipped; return it so."""
+    query = "UPDATE shares SET skipped = 1, records = skip_records WHERE segment = ? AND flow_log = ? RETURNING records"
+    return replace(share, skipped=True, records=sql.execute(query, key_of(share)).fetchone()["records"])
+
+
 def _units_of(units: Iterable[Unit], keys: Collection[Key], *, staged_too: bool) -> list[Unit]:
     return [
         unit
         for unit in units
-        if (staged_too or unit.staged is None)
+        if (unit.staged is None or (staged_too and not all(told.delivered for told in unit.staged)))
         and any(key_of(share) in keys and not share.skipped for share in unit.shares)
     ]
 

@@ -8,6 +8,8 @@ https://www.sqlite.org/rescode.html
 
 from __future__ import annotations
 
+import os
+import shutil
 import sqlite3
 import threading
 import uuid
@@ -16,17 +18,19 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from flowglass.deliver.temp import sync
+from flowglass.deliver.temp import destination_error, sync
 from flowglass.fields.errors import DestinationFull, DestinationUnwritable, Error, StateError
 
 FILE: Final = "journal.db"
 
 _VERSION: Final = 1
 _BUSY_S: Final = 10.0
+_LEAST_BYTES: Final = 1_000_000  # of room on the disk, with which a failed write has another reason
 _LOG_PAGES: Final = 256  # of 4 KiB, after which the log is taken into the file: on a small disk it must not be large
 
 _TABLES: Final = """
-CREATE TABLE meta (writer TEXT NOT NULL) STRICT;
+-- passed_ms: time since the spool was made, that no set clock makes much longer; looked_ms: the clock when it was noted
+CREATE TABLE meta (writer TEXT NOT NULL, passed_ms INTEGER NOT NULL DEFAULT 0, looked_ms INTEGER) STRICT;
 
 CREATE TABLE flow_logs (number INTEGER PRIMARY KEY, id TEXT NOT NULL, definition TEXT NOT NULL UNIQUE) STRICT;
 
@@ -38,11 +42,13 @@ CREATE TABLE recorded (
     source INTEGER NOT NULL REFERENCES sources ON DELETE CASCADE, flow_log TEXT NOT NULL, PRIMARY KEY (source, flow_log)
 ) STRICT, WITHOUT ROWID;
 
--- present: whether the file is there, skip: SKIPDATA records that may take the place of those in it
+-- present: whether the file is there, born_ms: the time that had passed when it came, skip: SKIPDATA records that may
+-- take the place of those in it
 CREATE TABLE segments (
     id INTEGER PRIMARY KEY AUTOINCREMENT, file TEXT NOT NULL UNIQUE, stream TEXT NOT NULL,
     period_start_s INTEGER NOT NULL, windows TEXT NOT NULL, window_s INTEGER NOT NULL, size_bytes INTEGER NOT NULL,
-    sha256 TEXT NOT NULL, created_ms INTEGER NOT NULL, skip BLOB NOT NULL, present INTEGER NOT NULL DEFAULT 1
+    sha256 TEXT NOT NULL, created_ms INTEGER NOT NULL, born_ms INTEGER NOT NULL, skip BLOB NOT NULL,
+    present INTEGER NOT NULL DEFAULT 1
 ) STRICT;
 
 -- files of segments that are forgotten, until it is sure that they are gone
@@ -88,23 +94,25 @@ CREATE TABLE requests (
 """
 
 _FULL: Final = {sqlite3.SQLITE_FULL}
-_UNWRITABLE: Final = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}
+_UNWRITABLE: Final = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}
 _DAMAGED: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 class Journal:
     """The open journal. Hold `lock` to see several things of one moment; one thread at a time is inside.
 
+    `made`: whether it has its tables; a process that was killed while it made them left none.
     Raises StateError, DestinationFull, DestinationUnwritable wherever it is used.
     """
 
     def __init__(self, path: Path, *, make: bool) -> None:
         self.path = path
         self.lock = threading.RLock()
+        if make:
+            _make_private(path)
         with self._errors():
-            mode = "rwc" if make else "rw"
             self._connection = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode={mode}",
+                f"{path.absolute().as_uri()}?mode=rw",
                 uri=True,
                 timeout=_BUSY_S,
                 isolation_level=None,
@@ -162,6 +170,7 @@ class Journal:
         run("PRAGMA foreign_keys = ON")
         run(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
         version = int(run("PRAGMA user_version").fetchone()[0])
+        self.made = make or version > 0
         if version > _VERSION:
             raise StateError(f"{self.path}: a newer version of Flowglass made this spool; use that version")
         if not make:
@@ -173,7 +182,7 @@ class Journal:
             with self.change() as sql:
                 for statement in _TABLES.split(";"):
                     sql.execute(statement)
-                sql.execute("INSERT INTO meta VALUES (?)", (str(uuid.uuid4()),))
+                sql.execute("INSERT INTO meta (writer) VALUES (?)", (str(uuid.uuid4()),))
                 sql.execute(f"PRAGMA user_version = {_VERSION}")
             sync(self.path.parent)
 
@@ -186,10 +195,15 @@ class Journal:
 
     def _meant(self, error: sqlite3.Error) -> Error | sqlite3.Error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what extends it
-        if code in _FULL:
+        # Where a disk has no room for the log's index, SQLite says that it could not be written.
+        if code in _FULL or (code == sqlite3.SQLITE_IOERR and shutil.disk_usage(self.path.parent).free < _LEAST_BYTES):
             return DestinationFull(f"{self.path}: no space left on device; make room, then it goes on by itself")
+        if code == sqlite3.SQLITE_IOERR:
+            return DestinationUnwritable(f"{self.path}: {error}; check the disk, its health and its limits")
         if code in _UNWRITABLE:
-            return DestinationUnwritable(f"{self.path}: {error}; make its folder one in which you may write")
+            return DestinationUnwritable(
+                f"{self.path}: {error}; make it and its folder writable for you, or be the user who made them"
+            )
         if code in _DAMAGED:
             return self._damaged(str(error))
         if code == sqlite3.SQLITE_BUSY:
@@ -201,3 +215,15 @@ class Journal:
             f"{self.path}: the journal is damaged ({why}); move it aside together with {self.path.name}-wal and start "
             "again: what waits in the segments beside it is taken up, and what was just being delivered may come twice"
         )
+
+
+def _make_private(path: Path) -> None:
+    """Make the file, so that only its owner reads it; SQLite gives -wal and -shm the same rights."""
+    # O_EXCL: closing an existing file would drop the locks that SQLite holds on it in this process
+    # (https://www.sqlite.org/howtocorrupt.html, 2.2).
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise destination_error(path, error) from error

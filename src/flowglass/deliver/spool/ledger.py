@@ -7,16 +7,17 @@ here touches a file; what nobody needs any more is returned, to be removed once 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from flowglass.deliver.spool import accounts, definitions
 from flowglass.deliver.spool.journal import Journal
-from flowglass.deliver.spool.model import Segment, Share, StagedObject, Unit
+from flowglass.deliver.spool.model import Segment, Share, StagedObject, Unit, UnitChanged
 from flowglass.deliver.spool.segment import SegmentFile
 from flowglass.deliver.spool.tables import (
+    SELECT_SEGMENTS,
     Key,
     free,
     insert_object,
@@ -26,8 +27,7 @@ from flowglass.deliver.spool.tables import (
     object_of,
     segment_of,
 )
-from flowglass.fields.contracts import FlowLog
-from flowglass.fields.errors import DeliveryError
+from flowglass.fields.contracts import FinishedObject, FlowLog
 
 KEPT_SOURCES: Final = {False: 10_000, True: 1_000}
 """How many sources are remembered: of captures, and windows of live recordings."""
@@ -49,7 +49,7 @@ class Ledger:
         """Read all of it from the journal anew."""
         read = self.journal.read
         with self.journal.lock:
-            rows = read("SELECT * FROM segments ORDER BY id")
+            rows = read(f"{SELECT_SEGMENTS} ORDER BY id")
             segments = {row["id"]: segment_of(row) for row in rows}
             self._present = {row["id"]: segments[row["id"]] for row in rows if row["present"]}
             flow_logs = {
@@ -107,10 +107,10 @@ class Ledger:
             return sum(segment.size_bytes for segment in self._present.values()) + sum(staged)
 
     def unit(self, unit: Unit) -> Unit:
-        """The same unit as it is now. Raises DeliveryError if it is no more."""
+        """The same unit as it is now. Raises UnitChanged if it is no more."""
         with self.journal.lock:
             if unit.id not in self._units:
-                raise DeliveryError(f"unit {unit.id} of {unit.flow_log.id} was given up meanwhile")
+                raise UnitChanged(f"unit {unit.id} of {unit.flow_log.id} was given up meanwhile")
             return self._units[unit.id]
 
     def share(self, share: Share) -> Share | None:
@@ -166,10 +166,10 @@ class Ledger:
         return frozenset(row["flow_log"] for row in self.journal.read(query, source))
 
     def assign(self, shares: Sequence[Share]) -> Unit:
-        """Make a unit of shares of one flow log that are in none. Raises DeliveryError if one of them is no more."""
+        """Make a unit of shares of one flow log that are in none. Raises UnitChanged if one of them is no more."""
         with self.journal.lock:
             if any(key_of(share) not in self._shares for share in shares):
-                raise DeliveryError(f"shares of {shares[0].flow_log.id} were given up meanwhile")
+                raise UnitChanged(f"shares of {shares[0].flow_log.id} were given up meanwhile")
             # In the order in which the journal gives them back, so that a crash changes nothing.
             now = tuple(self._shares[key] for key in sorted(key_of(share) for share in shares))
             flow_log = now[0].flow_log
@@ -198,17 +198,19 @@ class Ledger:
         """
         with self.journal.lock:
             rows = self.journal.read("SELECT * FROM objects WHERE unit = ? ORDER BY number", unit.id)
-            before = {row["sha256"]: object_of(row, self._staged) for row in rows}
-            told = [old for old in before.values() if old.delivered]
-            number = max((old.number for old in before.values()), default=-1)
+            before = [object_of(row, self._staged) for row in rows]
+            told = [old for old in before if old.delivered]
+            number = max((old.number for old in before), default=-1)
             for made in objects:
-                old = before.pop(made.finished.sha256, None)
+                old = next((old for old in before if _same(old.finished, made.finished)), None)
                 if old is None:
                     number += 1
                     told.append(replace(made, number=number))
-                elif not old.delivered:
+                    continue
+                before.remove(old)  # another object may have equal bytes
+                if not old.delivered:
                     told.append(replace(old, finished=replace(made.finished, key=old.finished.key)))
-            other = sum(not old.delivered and old.attempts > 0 for old in before.values())
+            other = sum(not old.delivered and old.attempts > 0 for old in before)
             unit = replace(self.unit(unit), staged=tuple(sorted(told, key=lambda made: made.number)))
 
             def change(sql: sqlite3.Connection) -> None:
@@ -220,11 +222,14 @@ class Ledger:
 
             return self.update(unit, change)
 
-    def unstage(self, unit: Unit) -> Unit:
-        """The objects of a unit are to be built again. What is known of them stays in the journal."""
-        return self.update(
-            replace(unit, staged=None), lambda sql: sql.execute("UPDATE units SET staged = 0 WHERE id = ?", (unit.id,))
-        )
+    def unstage(self, unit: Unit, *, damaged: int) -> Unit:
+        """Objects of a unit are damaged: all are to be built again. What is known of them stays in the journal."""
+
+        def change(sql: sqlite3.Connection) -> None:
+            sql.execute("UPDATE units SET staged = 0 WHERE id = ?", (unit.id,))
+            accounts.count(sql, {"objects_damaged": damaged})
+
+        return self.update(replace(unit, staged=None), change)
 
     def set_object(self, unit: Unit, told: StagedObject, change: Callable[[sqlite3.Connection], object]) -> Unit:
         """Note what became of one of a unit's objects, with a change of the same transaction; return the unit."""
@@ -253,9 +258,34 @@ class Ledger:
                 sql.execute("DELETE FROM units WHERE id = ?", (unit.id,))
                 freed = free(sql, {share.segment.id for share in now.shares})
                 change(sql)
-            del self._units[unit.id]
-            for share in now.shares:
-                del self._unit_of[key_of(share)]
-            for segment_id in freed:
-                self._present.pop(segment_id, None)
+            self.forget((), (now,), freed)
             return list(freed.values())
+
+    def skipped(self, shares: Iterable[Share], units: Iterable[Unit], gone: Iterable[int]) -> None:
+        """The journal gave up records; memory follows, under the same lock.
+
+        `shares`: as they are now, in no unit or of `units`, which are to be built and sent from the beginning; `gone`:
+        ids of segments whose file is there no more.
+        """
+        now = {key_of(share): share for share in shares}
+        for unit in units:
+            own = tuple(now.pop(key_of(share), share) for share in unit.shares)
+            self._units[unit.id] = replace(unit, shares=own, staged=None, progress=0, begun=False)
+        self._shares.update(now)
+        self.forget((), (), gone)
+
+    def forget(self, shares: Iterable[Share], units: Iterable[Unit], gone: Iterable[int]) -> None:
+        """The journal has these no more; memory follows, under the same lock. `gone`: as in `skipped`."""
+        for share in shares:
+            del self._shares[key_of(share)]
+        for unit in units:
+            del self._units[unit.id]
+            for share in unit.shares:
+                del self._unit_of[key_of(share)]
+        for segment_id in gone:
+            self._present.pop(segment_id, None)
+
+
+def _same(old: FinishedObject, made: FinishedObject) -> bool:
+    """Whether one was built again as the other: equal bytes under the same key but for the hex digits at its end."""
+    return old.sha256 == made.sha256 and old.key.rpartition("_")[0] == made.key.rpartition("_")[0]

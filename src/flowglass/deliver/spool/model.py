@@ -54,13 +54,17 @@ def ignore(_step: Step) -> None:
     """Watch nothing."""
 
 
+class UnitChanged(Exception):
+    """What a caller has of shares or a unit holds no more: something was given up meanwhile. Look at them anew."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
     """Records of one writer, safe on disk. All end in one period of five minutes.
 
     `stream`: LIVE, or the source where that is whole at once (a capture); `period_start_s`: first second of the
     period; `windows`: first seconds of its windows, in order; `window_s`: their length; `size_bytes`, `sha256`: of the
-    file.
+    file; `created_ms`: by the clock of then; `born_ms`: by the spool's own time, which no clock sets.
     """
 
     id: int
@@ -72,6 +76,7 @@ class Segment:
     size_bytes: int
     sha256: str
     created_ms: int
+    born_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,14 +133,19 @@ class Limits:
     max_age_s: int = 7 * 86_400
     min_free_bytes: int = 256_000_000
 
+    def room_bytes(self, disk_bytes: int) -> int:
+        """The room that recordings leave on a disk of that size."""
+        return min(self.min_free_bytes, disk_bytes // 20)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """How the last delivery of a flow log went.
 
     `message`: AWS's text of DeliverLogsErrorMessage, None for success; `reason`: more, for logs and people;
-    `objects`, `records`: delivered in all; `dropped`: records given up in all; `doubtful`: log batches sent again
-    because nobody could tell whether they had arrived; `rejected`: log events that the service refused for good.
+    `objects`, `records`: delivered in all; `dropped`: records given up in all, at most: what was just being delivered
+    may have arrived all the same; `doubtful`: log batches sent again because nobody could tell whether they had
+    arrived; `rejected`: log events that the service refused for good.
     """
 
     flow_log_id: str

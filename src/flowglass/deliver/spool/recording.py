@@ -43,8 +43,11 @@ class Recording:
         self, folder: Path, source: str, flow_logs: Sequence[FlowLog], keep: Keep, watch: Watch,
         *, window_s: int, live: bool, created_ms: int,
     ) -> None:  # fmt: skip
+        nowhere = [flow_log.id for flow_log in flow_logs if flow_log.destination is None]
+        if nowhere:
+            raise ValueError(f"{nowhere[0]} has no destination, so nothing of it belongs in the spool")
         self._folder = folder
-        self._temps = TempFolder(folder)
+        self._temps = TempFolder(folder, mode=0o600)
         self._keep = keep
         self._watch = watch
         self._labels = [column.label for column in union(flow_logs)]

@@ -27,6 +27,7 @@ from flowglass.deliver.spool import definitions
 from flowglass.deliver.spool.skipdata import COMPRESSION, SkipRows, mask_name
 from flowglass.deliver.temp import TempFile
 from flowglass.fields.contracts import Bools, FlowLog
+from flowglass.fields.errors import StateError
 
 _MAGIC: Final = b"FLOWGLS1"
 _LENGTHS: Final = struct.Struct("<II")  # of the SKIPDATA records and of the facts
@@ -66,10 +67,16 @@ class Facts:
     @classmethod
     def from_json(cls, text: bytes) -> Facts:
         """The inverse; raises StateError where another version wrote it."""
-        plain = json.loads(text)
-        plain["windows"] = tuple(plain["windows"])
-        plain["flow_logs"] = tuple(definitions.from_json(text) for text in plain["flow_logs"])
-        return cls(**plain)
+        try:
+            plain = json.loads(text)
+            plain["windows"] = tuple(plain["windows"])
+            plain["flow_logs"] = tuple(definitions.from_json(text) for text in plain["flow_logs"])
+            return cls(**plain)
+        except (KeyError, ValueError, TypeError) as error:
+            raise StateError(
+                f"the spool has a segment that this version does not know ({error!r}); deliver it with the version "
+                "that recorded it"
+            ) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

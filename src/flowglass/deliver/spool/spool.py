@@ -1,17 +1,16 @@
 """The spool: records that are safe on this disk until their destinations have them.
 
 Rule: the journal says first what is about to happen and what has happened; files are made before it names them and
-removed after it forgets them. So a crash at any instruction leaves nothing lost and nothing twice. File work is done
-outside the journal's lock.
+removed after it forgets them. So a crash at any instruction leaves nothing lost and nothing twice. Files are written,
+synced, read and removed outside the journal's lock, for which others wait. Inside is what is quick and goes with what
+the journal says just then: a damaged file is set aside, by one of the threads that find it, and objects are removed
+that were built of a unit before it was changed.
 """
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 import shutil
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -22,7 +21,8 @@ from flowglass.deliver.rows import Rows
 from flowglass.deliver.spool import accounts, dropping, recovery
 from flowglass.deliver.spool.dropping import Dropped
 from flowglass.deliver.spool.journal import FILE, Journal
-from flowglass.deliver.spool.model import Limits, Request, Segment, Share, Status, Step, Watch, ignore
+from flowglass.deliver.spool.lock import LOCK, locked
+from flowglass.deliver.spool.model import Limits, Request, Segment, Share, Status, Step, UnitChanged, Watch, ignore
 from flowglass.deliver.spool.recording import Recording
 from flowglass.deliver.spool.segment import SegmentFile, opened, segment_rows
 from flowglass.deliver.spool.skipdata import skip_rows
@@ -30,14 +30,10 @@ from flowglass.deliver.spool.tables import Key, key_of
 from flowglass.deliver.spool.units import SEGMENTS, STAGED, Units
 from flowglass.deliver.temp import destination_error, make_folders, sync
 from flowglass.fields.contracts import FlowLog
-from flowglass.fields.errors import DeliveryError, DestinationFull, StateError
+from flowglass.fields.errors import DeliveryError, DestinationFull
 
-LOCK: Final = "lock"
 DAMAGED: Final = "damaged"
-"""Names in the spool's folder."""
-
-_LOCK_S: Final = 1.0
-"""How long the lock is tried for: who looks whether it is held has it for a moment."""
+"""Folder of the spool."""
 
 
 class Spool(Units):
@@ -53,7 +49,7 @@ class Spool(Units):
         super().__init__(root, journal, now_ms, watch)
         self._lock = lock
         self._limits = limits
-        self._ages = dropping.Ages()
+        self._ages = dropping.Ages(journal)
 
     @classmethod
     def open(
@@ -65,10 +61,10 @@ class Spool(Units):
         """
         try:
             for name in (SEGMENTS, STAGED, DAMAGED):
-                make_folders(root / name)
+                make_folders(root / name, mode=0o700)
             for folder in (root, root.parent):  # an earlier start may have been killed before it did so
                 sync(folder)
-            lock = _locked(root / LOCK)
+            lock = locked(root / LOCK)
         except OSError as error:
             raise destination_error(root, error) from error
         try:
@@ -98,13 +94,13 @@ class Spool(Units):
         """Begin to record a source for at least one flow log; see `Recording`.
 
         `window_s`: length of its windows in seconds. Raises DestinationFull where the disk must keep its room for
-        objects to be built.
+        objects to be built, and ValueError for a flow log without a destination: it could hold up all others.
         """
         try:
             disk = shutil.disk_usage(self._root)
         except OSError as error:
             raise destination_error(self._root, error) from error
-        least = min(self._limits.min_free_bytes, disk.total // 20)
+        least = self._limits.room_bytes(disk.total)
         if disk.free < least:
             raise DestinationFull(
                 f"{self._root}: only {disk.free // 1_000_000} MB free, and {least // 1_000_000} MB are kept for what "
@@ -143,8 +139,10 @@ class Spool(Units):
                 return
             self._set_aside(segment)
             now = self._ledger.share(share)
-        if now is None or not now.skipped:
-            raise DeliveryError(f"{segment.file}: its records for {share.flow_log.id} are not here any more")
+        if now is None:
+            raise UnitChanged(f"{segment.file}: its records for {share.flow_log.id} were given up meanwhile")
+        if not now.skipped:
+            raise DeliveryError(f"{segment.file}: its records for {share.flow_log.id} are not here any more; report it")
         yield from skip_rows(self._ledger.skip_of(segment), share.flow_log.id, columns)
 
     # -- bounds ---------------------------------------------------------------------------------------------------
@@ -159,6 +157,10 @@ class Spool(Units):
         self._skip(dropping.too_old(ledger, ages_ms, limits), f"they waited {limits.max_age_s // 3600} hours")
         if limits.max_bytes:
             why = f"the spool has its {limits.max_bytes // 1_000_000} MB"
+            gone = self.drop_damaged(max(0, self.size_bytes() - limits.max_bytes))
+            if gone:
+                self.count({"damaged_dropped": gone})
+                self._tell("damaged_dropped", files=gone, reason=why)
             self._skip(dropping.over_size(ledger, limits.max_bytes, self._damaged_bytes()), why)
 
     def drop(self, *, flow_log_id: str = "", before_s: int | None = None) -> int:
@@ -180,13 +182,14 @@ class Spool(Units):
             self._gave_up(gone, skipdata=True)
         return self._skip({key_of(share) for share in chosen if not share.skipped}, why)
 
-    def drop_damaged(self) -> int:
-        """Remove the damaged files that were set aside; return how many there were."""
-        names = [path.name for path in self._damaged()]
+    def drop_damaged(self, size_bytes: float = float("inf")) -> int:
+        """Remove the damaged files that were set aside, oldest first, until that many bytes; return how many files."""
+        folder = self._root / DAMAGED
         try:
-            recovery.remove(self._root / DAMAGED, names)
+            names = recovery.oldest(folder, size_bytes)
+            recovery.remove(folder, names)
         except OSError as error:
-            raise destination_error(self._root / DAMAGED, error) from error
+            raise destination_error(folder, error) from error
         return len(names)
 
     # -- telling --------------------------------------------------------------------------------------------------
@@ -243,7 +246,7 @@ class Spool(Units):
         try:
             return opened(path, segment.sha256)
         except OSError as error:
-            if error.errno in (errno.ENOENT, errno.EIO):
+            if error.errno in recovery.UNREADABLE:
                 return None
             raise destination_error(path, error) from error
 
@@ -251,20 +254,20 @@ class Spool(Units):
         """Keep a damaged file out of the way; its shares that still need it become skipped."""
         path = self._root / SEGMENTS / segment.file
         with self._journal.lock:  # so that of several threads that find the damage one does this
-            if segment not in self._ledger.present():
-                return
+            # Else it was set aside before, and a unit's objects, which needed it no more, are lost only now.
+            first = segment in self._ledger.present()
             try:
                 missing = not path.exists()
-                if not missing:
+                if first and not missing:
                     path.rename(self._root / DAMAGED / segment.file)
             except OSError as error:
                 raise destination_error(path, error) from error
             keys = {key_of(share) for share in self._ledger.all_shares() if share.segment.id == segment.id}
             why = f"{segment.file} is {'missing' if missing else 'damaged'}"
             dropped = dropping.skip(self._ledger, keys, why, now_ms=self._now_ms(), staged_too=False, lost=segment.id)
-            with self._journal.change() as sql:
-                accounts.count(sql, {"segments_damaged": 1})
-        self._tell("segment_damaged", file=segment.file, missing=missing, period_start_s=segment.period_start_s)
+            self.count({"segments_damaged": int(first)})
+        if first:
+            self._tell("segment_damaged", file=segment.file, missing=missing, period_start_s=segment.period_start_s)
         self._gave_up(dropped, why=why)
 
     def _skip(self, keys: Collection[Key], why: str) -> int:
@@ -282,27 +285,10 @@ class Spool(Units):
             self._tell(event, flow_log=flow_log_id, records=records, reason=why)
         self._remove(dropped.files, dropped.staged)
 
-    def _damaged(self) -> list[Path]:
-        try:
-            return sorted((self._root / DAMAGED).iterdir())
-        except OSError as error:
-            raise destination_error(self._root / DAMAGED, error) from error
-
     def _damaged_bytes(self) -> int:
-        return sum(path.stat().st_size for path in self._damaged())
-
-
-def _locked(path: Path) -> int:
-    """The spool's lock. Raises OSError, and StateError where another process has it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    last = time.monotonic() + _LOCK_S
-    while True:
+        """Of the files that were set aside; somebody may remove them at any moment."""
+        folder = self._root / DAMAGED
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            if time.monotonic() >= last:
-                os.close(descriptor)
-                raise StateError(f"{path.parent}: another process has this spool; end it first") from error
-            time.sleep(_LOCK_S / 20)
-        else:
-            return descriptor
+            return sum(max(0, recovery.size_of(path)) for path in recovery.files_in(folder))
+        except OSError as error:
+            raise destination_error(folder, error) from error

@@ -1,6 +1,7 @@
 """Where objects are finished before they are delivered: a sink that keeps them on this disk.
 
-Rule: what `put` took is durable, content and name, before it is in `objects`.
+Rule: what `put` took is durable, content and name, before it is in `objects`. The folder is its owner's alone; files in
+it have the rights of the local store's objects, which they become by a hard link.
 """
 
 from __future__ import annotations

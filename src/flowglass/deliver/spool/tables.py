@@ -9,12 +9,18 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from flowglass.deliver.spool import definitions
 from flowglass.deliver.spool.model import LIVE, Segment, Share, StagedObject, Unit
 from flowglass.deliver.spool.segment import SegmentFile
 from flowglass.fields.contracts import FinishedObject, FlowLog
+
+SELECT_SEGMENTS: Final = (
+    "SELECT id, file, stream, period_start_s, windows, window_s, size_bytes, sha256, created_ms, born_ms, present "
+    "FROM segments"
+)
+"""All of a segment but its SKIPDATA records, which are long."""
 
 
 class Key(NamedTuple):
@@ -105,8 +111,8 @@ def insert_segment(sql: sqlite3.Connection, file: SegmentFile, flow_logs: Sequen
     """Write a segment and its shares."""
     facts = file.facts
     number: Any = sql.execute(
-        "INSERT INTO segments (file, stream, period_start_s, windows, window_s, size_bytes, sha256, created_ms, skip) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO segments (file, stream, period_start_s, windows, window_s, size_bytes, sha256, created_ms, skip, "
+        "born_ms) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, passed_ms FROM meta",
         (
             file.name,
             LIVE if facts.live else facts.source,
@@ -119,7 +125,7 @@ def insert_segment(sql: sqlite3.Connection, file: SegmentFile, flow_logs: Sequen
             file.skip,
         ),
     ).lastrowid
-    segment = segment_of(sql.execute("SELECT * FROM segments WHERE id = ?", (number,)).fetchone())
+    segment = segment_of(sql.execute(f"{SELECT_SEGMENTS} WHERE id = ?", (number,)).fetchone())
     shares = []
     for flow_log in flow_logs:
         definition, records = definitions.to_json(flow_log), facts.records[flow_log.id]
@@ -134,7 +140,7 @@ def insert_segment(sql: sqlite3.Connection, file: SegmentFile, flow_logs: Sequen
 
 
 def segment_of(row: Any) -> Segment:
-    """A segment as a row of `segments` has it."""
+    """A segment as a row of SELECT_SEGMENTS has it."""
     return Segment(
         id=row["id"],
         file=row["file"],
@@ -145,4 +151,5 @@ def segment_of(row: Any) -> Segment:
         size_bytes=row["size_bytes"],
         sha256=row["sha256"],
         created_ms=row["created_ms"],
+        born_ms=row["born_ms"],
     )

@@ -1,7 +1,7 @@
 """What becomes of a unit: its objects staged, tried and delivered, or its log batches sent, until it is finished.
 
 Rule: what is about to be tried is in the journal before it is tried. A unit may have been given up meanwhile, so what a
-caller has of it is held against what the journal has; DeliveryError says that `units` must be looked at anew.
+caller has of it is held against what the journal has; UnitChanged says that `units` must be looked at anew.
 """
 
 from __future__ import annotations
@@ -16,11 +16,10 @@ from flowglass.deliver.manifest import Line, catch_up, manifest_path
 from flowglass.deliver.spool import accounts, recovery
 from flowglass.deliver.spool.journal import Journal
 from flowglass.deliver.spool.ledger import Ledger
-from flowglass.deliver.spool.model import Share, StagedObject, Step, Unit, Watch
+from flowglass.deliver.spool.model import Share, StagedObject, Step, Unit, UnitChanged, Watch
 from flowglass.deliver.spool.stage import Stage
 from flowglass.deliver.temp import destination_error
 from flowglass.fields.contracts import FinishedObject
-from flowglass.fields.errors import DeliveryError
 
 SEGMENTS: Final = "segments"
 STAGED: Final = "staged"
@@ -81,6 +80,17 @@ class Units:
             self._remove((), again)
         return now
 
+    def proven(self, unit: Unit) -> Unit:
+        """The unit, whose objects that wait are as they were built, or `staged` is None: the disk damaged one."""
+        try:
+            now = recovery.unstage_bad(self._ledger, unit, self._tell)
+        except OSError as error:
+            raise destination_error(self._root, error) from error
+        if now.staged is None:
+            waited = (told for told in unit.staged or () if not told.delivered)
+            self._remove((), [Path(told.finished.path).name for told in waited])
+        return now
+
     def attempting(self, unit: Unit, number: int) -> Unit:
         """An object is about to be put: its attempts + 1."""
         with self._journal.lock:
@@ -109,7 +119,7 @@ class Units:
         with self._journal.lock:
             try:
                 now, told = self._object(unit, number)
-            except DeliveryError:
+            except UnitChanged:
                 with self._journal.change() as sql:
                     change(sql)  # given up while it was put: it is there all the same
                 raise
@@ -133,14 +143,14 @@ class Units:
         self.watch(Step.BATCH_JOURNALLED)
         return now
 
-    def sent(self, unit: Unit, progress: int, *, rejected: int = 0, reason: str = "") -> Unit:
-        """The batches before number `progress` are confirmed; of the last one `rejected` events were refused."""
+    def sent(self, unit: Unit, progress: int, *, events: int, rejected: int = 0, reason: str = "") -> Unit:
+        """The batches before number `progress` are confirmed; of the last one's `events`, `rejected` were refused."""
         with self._journal.lock:
             now = self._batch(unit, progress - 1)
 
             def change(sql: sqlite3.Connection) -> None:
                 sql.execute("UPDATE units SET progress = ?, begun = 0 WHERE id = ?", (progress, unit.id))
-                accounts.add(sql, unit.flow_log.id, now_ms=self._now_ms(), rejected=rejected)
+                accounts.add(sql, unit.flow_log.id, now_ms=self._now_ms(), records=events - rejected, rejected=rejected)
                 accounts.count(sql, {"events_rejected": rejected})
 
             now = self._ledger.update(replace(now, progress=progress, begun=False), change)
@@ -153,14 +163,14 @@ class Units:
         """All of a unit has arrived: its shares are gone, and the files that nobody else needs."""
         if not all(told.delivered for told in unit.staged or ()):
             raise ValueError(f"unit {unit.id} has objects that were not delivered")
-        # Objects were counted as they arrived; of log events, the records that they were made of are.
-        records = sum(share.records for share in unit.shares) if unit.staged is None else 0
 
         def change(sql: sqlite3.Connection) -> None:
-            accounts.add(sql, unit.flow_log.id, now_ms=self._now_ms(), records=records)
             accounts.say(sql, unit.flow_log.id, None, "", now_ms=self._now_ms())
 
-        files = self._ledger.finish(unit, change)
+        with self._journal.lock:
+            if unit.staged is None and self._ledger.unit(unit).shares != unit.shares:
+                raise _changed(unit)  # log events of what is there now were not sent
+            files = self._ledger.finish(unit, change)
         self.watch(Step.UNIT_FINISHED)
         self._remove(files, (Path(told.finished.path).name for told in unit.staged or ()))
 
@@ -194,7 +204,7 @@ class Units:
     def _batch(self, unit: Unit, number: int) -> Unit:
         """A unit as it is now, of which this batch must be the next one."""
         now = self._ledger.unit(unit)
-        if now.progress != number:
+        if now.progress != number or now.shares != unit.shares:
             raise _changed(unit)
         return now
 
@@ -205,10 +215,12 @@ class Units:
             recovery.remove(self._root / STAGED, objects)
             names = list(segments)
             recovery.remove(folder, names)
-            self._removed += names
-            if len(self._removed) >= _REMOVED_TOGETHER:
-                names, self._removed = self._removed, []
-                recovery.forget_removed(self._journal, folder, names)
+            with self._journal.lock:
+                self._removed += names
+                sure = self._removed if len(self._removed) >= _REMOVED_TOGETHER else []
+                if sure:
+                    self._removed = []
+            recovery.forget_removed(self._journal, folder, sure)
         except OSError as error:
             raise destination_error(self._root, error) from error
         self.watch(Step.FILES_REMOVED)
@@ -226,5 +238,5 @@ def _staged(unit: Unit, number: int) -> StagedObject:
     return next(told for told in unit.staged or () if told.number == number)
 
 
-def _changed(unit: Unit) -> DeliveryError:
-    return DeliveryError(f"unit {unit.id} of {unit.flow_log.id} was changed meanwhile; it is made anew")
+def _changed(unit: Unit) -> UnitChanged:
+    return UnitChanged(f"unit {unit.id} of {unit.flow_log.id} was changed meanwhile; it is made anew")

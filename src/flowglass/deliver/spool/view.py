@@ -1,24 +1,27 @@
 """The spool as other processes see it: what waits at one moment, and requests to the process that has it.
 
-Rule: it changes nothing but requests.
+Rule: it changes nothing that the journal says, but requests. The journal is opened for writing all the same: even to
+read, SQLite writes into the index of the write-ahead log (https://www.sqlite.org/wal.html#read_only_databases).
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from flowglass.deliver.manifest import Line
 from flowglass.deliver.spool import accounts
 from flowglass.deliver.spool.journal import FILE, Journal
 from flowglass.deliver.spool.ledger import Ledger
+from flowglass.deliver.spool.lock import LOCK
 from flowglass.deliver.spool.model import Share, Status, Unit
-from flowglass.deliver.spool.spool import DAMAGED, LOCK
+from flowglass.deliver.spool.spool import DAMAGED
 from flowglass.deliver.spool.units import STAGED
-from flowglass.fields.errors import StateError
+from flowglass.fields.errors import DestinationUnwritable, StateError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +29,7 @@ class SpoolView:
     """A spool at one moment, empty where there is none.
 
     `in_use`: a process has it; `shares`: in no unit; `damaged`: files that were set aside; `size_bytes`: of segments,
-    staged objects and damaged files.
+    staged objects and damaged files; `lines`: of each flow log's manifest, the last ones that the journal noted.
     """
 
     root: Path
@@ -38,15 +41,16 @@ class SpoolView:
     counters: Mapping[str, int] = field(default_factory=dict)
     damaged: Sequence[Path] = ()
     size_bytes: int = 0
+    lines: Mapping[str, Sequence[Line]] = field(default_factory=dict)
 
     @classmethod
     def open(cls, root: Path) -> SpoolView:
-        """Look at the spool in a folder. Raises StateError, DestinationUnwritable."""
-        if not (root / FILE).exists():
+        """Look at the spool in a folder. Raises StateError, and DestinationUnwritable where one may not."""
+        if not _there(root / FILE):
             return cls(root=root)
-        with closing(Journal(root / FILE, make=False)) as journal, journal.moment():
+        with _allowed(root), closing(Journal(root / FILE, make=False)) as journal, journal.moment():
             ledger = Ledger(journal, root / STAGED)
-            damaged = sorted((root / DAMAGED).glob("*"))
+            damaged = _sizes(root / DAMAGED)
             return cls(
                 root=root,
                 in_use=_in_use(root / LOCK),
@@ -55,8 +59,9 @@ class SpoolView:
                 units=ledger.units(),
                 statuses=accounts.statuses(journal),
                 counters=accounts.counters(journal),
-                damaged=damaged,
-                size_bytes=ledger.size_bytes() + sum(path.stat().st_size for path in damaged),
+                lines={log: accounts.lines(journal, log, 0) for log in accounts.with_lines(journal)},
+                damaged=sorted(damaged),
+                size_bytes=ledger.size_bytes() + sum(damaged.values()),
             )
 
     def request(self, action: str, argument: str = "", *, now_ms: int) -> int:
@@ -70,9 +75,36 @@ class SpoolView:
             return accounts.answered(journal, request_id)
 
     def _journal(self) -> Journal:
-        if not (self.root / FILE).exists():
+        if not _there(self.root / FILE):
             raise StateError(f"{self.root}: there is no spool; the agent makes it when it starts")
         return Journal(self.root / FILE, make=False)
+
+
+@contextmanager
+def _allowed(root: Path) -> Iterator[None]:
+    """Raises DestinationUnwritable where this user may not look."""
+    try:
+        yield
+    except OSError as error:
+        raise DestinationUnwritable(f"{root}: {error.strerror}; look as the user who runs the agent") from error
+
+
+def _there(path: Path) -> bool:
+    with _allowed(path):
+        try:
+            path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
+
+
+def _sizes(folder: Path) -> dict[Path, int]:
+    """The files of a folder and their bytes, without those that somebody removes meanwhile. Raises OSError."""
+    found = {}
+    for path in folder.iterdir() if _there(folder) else ():
+        with suppress(FileNotFoundError):
+            found[path] = path.stat().st_size
+    return found
 
 
 def _in_use(lock: Path) -> bool:
