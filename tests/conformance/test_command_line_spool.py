@@ -216,9 +216,24 @@ class TestDrop:
         assert call("drop", "--before", "2018-06-20T16:25:00Z", "--yes").out == "40 records given up\n"
         view = SpoolView.open(data / "spool")
         assert sorted((one.flow_log_id, one.dropped) for one in view.statuses) == [(LOCAL.id, 20), (REMOTE.id, 20)]
-        assert call("drop", REMOTE.id, "--yes").out == "7 records given up\n"
+        assert call("drop", REMOTE.id, "--yes").out == "7 records and 2 SKIPDATA records given up\n"
         assert view.counters["records_dropped"] == 40
         assert SpoolView.open(data / "spool").counters["records_dropped"] == 47
+
+    def test_given_up_again_the_skipdata_records_go_and_that_is_asked(
+        self, call: Call, data: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with opened(data) as spool:
+            record(spool, LOCAL, PERIOD_S, 20)
+            spool.drop()
+            record(spool, LOCAL, LATER_S, 7)
+        monkeypatch.setattr("sys.stdin", _Terminal("n\n"))
+        asked = call("drop", LOCAL.id).err
+        assert asked.startswith("give up 7 records; SKIPDATA records take their place; and 2 SKIPDATA records; nothing")
+        monkeypatch.setattr("sys.stdin", _Terminal("y\n"))
+        ran = call("drop", "--before", "2018-06-20T16:25:00Z")
+        assert ran.err == "give up 2 SKIPDATA records; nothing takes their place? [y/N] "
+        assert ran.out == "2 SKIPDATA records given up\n"
 
     def test_damaged_files_are_removed(self, call: Call, data: Path) -> None:
         with opened(data):
@@ -386,5 +401,6 @@ class TestVerify:
         facts = json.loads(manifest.read_bytes().splitlines()[0]) | {"place": "s3://gone"}
         manifest.write_bytes(json.dumps(facts).encode())
         ran = call("verify")
-        assert ran.code == 2
-        assert "set endpoint in [buckets.gone]" in ran.err
+        assert (ran.code, ran.err) == (1, "")
+        assert "set endpoint in [buckets.gone]" in ran.out
+        assert ran.out.endswith("\n1 object of 1 manifest looked at: 1 fault; 1 could not be looked at\n")

@@ -138,9 +138,10 @@ class Oracle:
         result.changed += len(changed)
         if bool(arrived.skipped[name]) != bool(dropped):
             result.wrong.append(f"{name}: {arrived.skipped[name]} SKIPDATA records, {dropped} records dropped")
-        said = self.books.records.get(name, 0)
-        if name != BATCHES and said != found.total() + arrived.skipped[name]:
-            result.wrong.append(f"{name}: the spool says that it delivered {said} records, {found.total()} are there")
+        said, there = self.books.records.get(name, 0), found.total() + arrived.skipped[name]
+        # An object that arrived just before a kill may be given up by the next life, which cannot know.
+        if name != BATCHES and not (said == there or (dropped and said < there)):
+            result.wrong.append(f"{name}: the spool says that it delivered {said} records, {there} are there")
         for what, some in (("missing", missing), ("too many", extra)):
             result.wrong += (
                 [f"{name} {what}: {seen}" for seen in list(some)[:2]] if not dropped and name != BATCHES else []

@@ -40,11 +40,11 @@ OTHER: Final[dict[str, Any]] = {
     "firehose.endpoint": "aws",
     "firehose.region": "eu-north-1",
     "firehose.profile": "streams",
-    "spool.max_gigabytes": 20,
+    "spool.max_megabytes": 20_000,
     "spool.max_age_hours": 24,
     "spool.workers": 4,
     "local_store.retention_days": 30,
-    "local_store.max_gigabytes": 100,
+    "local_store.max_megabytes": 100_000,
     "local_store.min_free_megabytes": 1024,
     "log.level": "debug",
     "log.format": "json",
@@ -273,6 +273,12 @@ endpoint = "s3.example"
     )
     def test_a_key_that_would_do_nothing_is_a_fault(self, tmp_path: Path, text: str, fault: str) -> None:
         assert faults(tmp_path, text) == [f"config.toml:{fault}"]
+
+    def test_what_belongs_to_a_value_that_is_wrong_is_no_further_fault(self, tmp_path: Path) -> None:
+        (fault,) = faults(tmp_path, '[buckets.b1c]\nendpoint = "nonsense"\nregion = "eu-west-1"\nprofile = "lab"')
+        assert fault.startswith("config.toml:2: [buckets.b1c] endpoint = 'nonsense': must be aws, or a URL")
+        (fault,) = faults(tmp_path, '[buckets.b1c]\nendpoint = "aws"\nkms_key = "x"\nbucket_key = true')
+        assert "must be a key's full ARN" in fault
 
     @pytest.mark.parametrize(
         "key",

@@ -145,10 +145,10 @@ class TestSpool:
             pass
         with (tmp_path / "spool" / "damaged" / "big.arrow").open("wb") as file:
             file.truncate(900_000_000)
-        full = look(tmp_path, "[spool]\nmax_gigabytes = 1")["spool"]
+        full = look(tmp_path, "[spool]\nmax_megabytes = 1000")["spool"]
         assert (full.state, full.text) == (State.FAILED, "900.0 MB; at 1.0 GB the oldest records are given up")
-        assert look(tmp_path, "[spool]\nmax_gigabytes = 2")["spool"].state is State.OK
-        assert look(tmp_path, "[spool]\nmax_gigabytes = 0")["spool"].state is State.OK
+        assert look(tmp_path, "[spool]\nmax_megabytes = 2000")["spool"].state is State.OK
+        assert look(tmp_path, "[spool]\nmax_megabytes = 0")["spool"].state is State.OK
 
     def test_a_journal_that_is_none(self, tmp_path: Path) -> None:
         (tmp_path / "spool").mkdir()
@@ -245,7 +245,7 @@ class TestLocalStore:
             path.parent.mkdir(parents=True)
             path.write_bytes(b"x" * (500 + number))
         assert look(tmp_path)["local store"].text == "1.5 kB, kept for good; [local_store] bounds it"
-        bounded = look(tmp_path, "[local_store]\nretention_days = 30\nmax_gigabytes = 2")["local store"]
+        bounded = look(tmp_path, "[local_store]\nretention_days = 30\nmax_megabytes = 2000")["local store"]
         assert bounded.text == "1.5 kB, kept up to 2.0 GB and 30 d"
 
 

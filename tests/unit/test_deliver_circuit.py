@@ -100,3 +100,12 @@ def test_what_nothing_waits_for_is_forgotten() -> None:
     circuits.failed("b", "no", 0.0, probes=())
     circuits.keep({"b"})
     assert list(circuits.open) == ["b"]
+
+
+def test_a_failure_of_another_kind_and_the_first_after_somebody_asked_are_news() -> None:
+    circuits = Circuits(lambda: 0.0)
+    kinds = ["down", "down", "refused", "refused", "down"]
+    assert [circuits.failed("a", "no", 0.0, kind=kind, probes=["a"]) for kind in kinds] == [1, 0, 1, 0, 1]
+    assert not circuits.failed("a", "straggler", 0.0, kind="refused", probes=())
+    assert circuits.reset(["a"]) == 1
+    assert [circuits.failed("a", "no", 0.0, kind="down", probes=["a"]) for _ in range(2)] == [True, False]

@@ -28,6 +28,7 @@ from flowglass.fields.contracts import Destination, DestinationType
 BUCKET: Final = Destination(DestinationType.S3, "team-logs", account="123456789012", region="us-east-1")
 GROUP: Final = Destination(DestinationType.CLOUD_WATCH_LOGS, "/vpc", account="123456789012", region="us-east-1")
 EXPIRED: Final = Answer(400, json.dumps({"__type": "ExpiredTokenException", "message": "told by a test"}).encode())
+STORED: Final = Answer(headers={"ETag": '"9a0364b9e99bb480dd25e1f0284c8555"'})
 TAKEN: Final = Answer(200, json.dumps({"nextSequenceToken": "1"}).encode())
 RECORDS: Final = 50
 
@@ -46,7 +47,7 @@ def numbers_of(asked: Asked) -> list[int]:
     return [int(line.split()[9]) for line in lines]
 
 
-@pytest.fixture(params=[(BUCKET, s3_error(400, "ExpiredToken"), Answer()), (GROUP, EXPIRED, TAKEN)], ids=["s3", "logs"])
+@pytest.fixture(params=[(BUCKET, s3_error(400, "ExpiredToken"), STORED), (GROUP, EXPIRED, TAKEN)], ids=["s3", "logs"])
 def case(request: pytest.FixtureRequest) -> tuple[Destination, Answer, Answer]:
     """A destination, how it refuses, how it takes."""
     found: tuple[Destination, Answer, Answer] = request.param

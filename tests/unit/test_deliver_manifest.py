@@ -23,10 +23,11 @@ from flowglass.deliver.manifest import (
     retention_path,
     verify,
 )
+from flowglass.deliver.readback import LocalObjects, objects_at
 from flowglass.deliver.rules import DestinationRules
 from flowglass.deliver.spool import SpoolView
-from flowglass.deliver.verify import Fault, Finding, LocalObjects, Report, objects_at, verify_objects
-from flowglass.fields.errors import DestinationUnwritable, OptionError
+from flowglass.deliver.verify import Fault, Finding, Report, verify_objects
+from flowglass.fields.errors import DestinationRefused, DestinationUnreachable, DestinationUnwritable, OptionError
 
 FL = "fl-1234abcd"
 PLACE = local_place("s3", "logs")
@@ -354,3 +355,80 @@ def test_what_retention_removed_is_not_missed_but_a_change_of_it_is(tmp_path: Pa
 def test_a_bucket_that_no_configuration_has_any_more_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"s3://gone: .* \[buckets.gone\]"):
         objects_at("s3://gone", tmp_path, DestinationRules())
+
+
+@pytest.mark.parametrize(
+    "key", ["nul\0", "surrogate\ud800", "x" * 300, ROOT, f"{key_of(1)}/below", ""], ids=lambda key: repr(key)[:12]
+)
+def test_an_object_under_a_name_that_no_object_can_have_is_not_there(tmp_path: Path, key: str) -> None:
+    deliver(tmp_path, 1)
+    catch_up(manifest_path(tmp_path, FL, "w"), lambda _: [line(2, key=key)])
+    findings = [one for one in looked(tmp_path, FL).findings if one.fault is not Fault.ADDED]
+    assert [(one.fault, one.where.isprintable()) for one in findings] == [(Fault.REMOVED, True)]
+
+
+def test_a_line_with_another_end_is_no_line_of_a_manifest(tmp_path: Path) -> None:
+    deliver(tmp_path, 1)
+    path = manifest_path(tmp_path, FL, "w")
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert [(one.fault, one.what) for one in looked(tmp_path).findings] == [
+        (Fault.CHAIN, "it is no line of a manifest")
+    ]
+
+
+class Down(LocalObjects):
+    """A place that fails but for one object."""
+
+    def __init__(self, root: Path, well: str) -> None:
+        super().__init__(root)
+        self.asked = 0
+        self._well = well
+
+    def sha256(self, key: str) -> str | None:
+        self.asked += 1
+        if key == self._well:
+            return super().sha256(key)
+        raise DestinationUnreachable(f"no answer; tried {'often' if self.asked > 2 else 'once'}")
+
+
+def test_what_cannot_be_looked_at_is_told_and_everything_else_is_looked_at(tmp_path: Path) -> None:
+    for n in range(1, 7):
+        deliver(tmp_path, n, place="s3://far")
+    deliver(tmp_path, 7).write_bytes(b"changed")
+    down = Down(tmp_path, well="")
+    report = verify_objects(
+        tmp_path, lambda place: down if place == "s3://far" else objects_at(place, tmp_path, DestinationRules())
+    )
+    assert [one.where for one in report.unreadable] == [f"s3://far/{key_of(n)}" for n in range(1, 7)]
+    assert [one.what for one in report.unreadable] == ["no answer; tried once", "", "no answer; tried often"] + [""] * 3
+    assert down.asked == 3
+    assert [one.fault for one in report.faults] == [Fault.CHANGED]
+    assert report.objects == 1
+
+
+def test_a_place_that_answers_now_and_then_is_asked_to_the_end(tmp_path: Path) -> None:
+    for n in range(1, 6):
+        deliver(tmp_path, n)
+    down = Down(tmp_path / "s3" / "logs", well=key_of(3))
+    report = verify_objects(tmp_path, lambda _: down)
+    assert (down.asked, report.objects, len(report.unreadable), report.faults) == (5, 1, 4, [])
+
+
+def test_a_place_that_may_not_be_listed_is_unreadable_and_its_objects_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(self: LocalObjects, folder: str) -> list[str]:
+        raise DestinationRefused("no right to list")
+
+    monkeypatch.setattr(LocalObjects, "keys", refused)
+    deliver(tmp_path, 1)
+    report = looked(tmp_path)
+    assert report.findings == [Finding(Fault.UNREADABLE, "", f"{PLACE}/{ROOT}/", "no right to list")]
+    assert report.objects == 1
+
+
+def test_a_place_that_no_configuration_has_any_more_is_unreadable(tmp_path: Path) -> None:
+    deliver(tmp_path, 1, place="s3://gone")
+    (finding,) = looked(tmp_path).findings
+    assert (finding.fault, finding.where) == (Fault.UNREADABLE, f"s3://gone/{key_of(1)}")
+    assert "set endpoint in [buckets.gone]" in finding.what

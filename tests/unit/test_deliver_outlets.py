@@ -394,7 +394,7 @@ def test_rejected_events_are_counted_and_told(spool: Spool, events: EventOutlet,
     service.script = [Sent(rejected=4, reason="too old")]
     events.deliver(unit)
     assert numbers(service) == list(range(4, 10))
-    assert spool.statuses()[0].rejected == 4
+    assert (spool.statuses()[0].records, spool.statuses()[0].rejected) == (6, 4)
     assert ("events_rejected", "too old", 4) in [
         (name, facts.get("reason"), facts.get("events")) for name, facts in spool.take_events()
     ]

@@ -65,7 +65,7 @@ def clean(root: Path, *, now_s: int = NOW_S, **retention: int) -> tuple[Removed,
         assert path.exists(), "told before it goes"
         told.append(str(path.relative_to(root)))
 
-    return remove_old(root, Retention(**retention), now_s=now_s, removed=removed), told
+    return remove_old(root, Retention(**retention), now_s=now_s, removed=removed, stop=lambda: False), told
 
 
 @pytest.mark.parametrize("kind", ["s3", "logs", "firehose"])
@@ -162,5 +162,14 @@ def test_what_cannot_be_told_stays(tmp_path: Path) -> None:
         raise DestinationUnwritable(f"{path}: the manifest is read-only")
 
     with pytest.raises(DestinationUnwritable):
-        remove_old(tmp_path, Retention(max_age_s=1), now_s=NOW_S, removed=removed)
+        remove_old(tmp_path, Retention(max_age_s=1), now_s=NOW_S, removed=removed, stop=lambda: False)
     assert len(files(tmp_path)) == 2
+
+
+def test_whoever_stops_does_not_wait_for_the_rest(tmp_path: Path) -> None:
+    write(tmp_path, *(path_of("s3", hours) for hours in range(5)))
+    told: list[Path] = []
+    bound = Retention(max_bytes=1)
+    gone = remove_old(tmp_path, bound, now_s=NOW_S, removed=told.append, stop=lambda: len(told) == 2)
+    assert gone.objects == 2
+    assert len(files(tmp_path)) == 3

@@ -227,7 +227,7 @@ class TestDelivery:
         spool = open_spool(tmp_path)
         record(spool, "a", range(10))
         unit = spool.assign(spool.shares()[:1])
-        unit = spool.sent(spool.sending(unit, 0), 1, events=7)
+        unit = spool.sent(spool.sending(unit, 0), 1, events=4)
         unit = spool.sending(unit, 1)
         spool.close()
         spool = open_spool(tmp_path)
@@ -236,7 +236,7 @@ class TestDelivery:
         unit = spool.sent(spool.sending(unit, 1), 2, events=6, rejected=3, reason="too old")
         spool.finish(unit)
         status = next(iter(spool.statuses()))
-        assert (status.doubtful, status.rejected, status.records, status.message) == (1, 3, 10, None)
+        assert (status.doubtful, status.rejected, status.records, status.message) == (1, 3, 4 + 6 - 3, None)
         assert spool.counters()["batches_doubtful"] == 1
         assert spool.take_events() == [("events_rejected", {"flow_log": ALL.id, "events": 3, "reason": "too old"})]
 
@@ -358,6 +358,14 @@ class TestDisk:
                 deliver_all(spool, bucket)
         assert arrived(bucket, ALL) == Counter([*kept, 10**9])
         assert spool.size_bytes() == 0
+
+    def test_a_start_on_a_full_disk_says_that_it_is_full(self, small_disk: Path) -> None:
+        open_spool(small_disk).close()
+        with (small_disk / "ballast").open("wb", buffering=0) as ballast, suppress(OSError):
+            while ballast.write(bytes(4096)):
+                pass
+        with pytest.raises(DestinationFull, match="make room"):
+            open_spool(small_disk)
 
     def test_recordings_leave_room_on_the_disk(self, small_disk: Path) -> None:
         spool = open_spool(small_disk)

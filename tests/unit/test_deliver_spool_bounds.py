@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections import Counter
 from pathlib import Path
@@ -24,9 +25,17 @@ from tests.support.numbered import (
 )
 
 from flowglass.deliver.manifest import manifest_path
-from flowglass.deliver.spool import Limits, SpoolView, UnitChanged, dropping
+from flowglass.deliver.spool import Limits, Spool, SpoolView, UnitChanged, dropping
 
-DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+
+
+def pass_hours(spool: Spool, clock: Clock, hours: int) -> None:
+    spool.enforce()
+    for _ in range(hours):
+        clock.now_ms += HOUR_MS
+        spool.enforce()
 
 
 def test_the_oldest_go_first_until_the_rest_fits(tmp_path: Path) -> None:
@@ -101,18 +110,14 @@ def test_what_waits_too_long_is_given_up_and_later_forgotten(tmp_path: Path) -> 
     clock = Clock()
     spool = open_spool(tmp_path, clock, max_age_s=86_400)
     record(spool, "old", range(10))
-    clock.now_ms += DAY_MS // 2
+    pass_hours(spool, clock, 12)
     record(spool, "new", range(10))
     spool.close()
-    clock.now_ms += DAY_MS // 2 + 1
     spool = open_spool(tmp_path, clock, max_age_s=86_400)
-    spool.enforce()
+    pass_hours(spool, clock, 13)
     assert [share.skipped for share in spool.shares()] == [True, True, False, False]
     spool.assign(spool.shares()[:1])
-    spool.close()
-    clock.now_ms += DAY_MS
-    spool = open_spool(tmp_path, clock, max_age_s=86_400)
-    spool.enforce()
+    pass_hours(spool, clock, 24)
     assert [share.skipped for share in spool.shares()] == [True, True]
     assert spool.units() == []
     assert spool.counters() == {"windows": 2, "records_dropped": 30, "skipdata_dropped": 6}
@@ -130,10 +135,45 @@ def test_a_clock_that_is_set_makes_nothing_old(tmp_path: Path) -> None:
     clock.now_ms = 1
     spool.enforce()
     assert not any(share.skipped for share in spool.shares())
-    for _ in range(24 * 7 + 1):  # in steps of an hour, as in the time of a process it grows old
-        clock.now_ms += DAY_MS // 24
-        spool.enforce()
+    pass_hours(spool, clock, 24 * 7 + 1)  # as in the time of a process it grows old
     assert all(share.skipped for share in spool.shares())
+
+
+@pytest.mark.parametrize(("recorded_ms", "started_ms"), [(60_000, NOW_MS), (NOW_MS, NOW_MS + 8 * DAY_MS)])
+def test_a_clock_that_is_set_between_two_starts_makes_nothing_old(
+    tmp_path: Path, recorded_ms: int, started_ms: int
+) -> None:
+    clock = Clock()
+    clock.now_ms = recorded_ms
+    spool = open_spool(tmp_path, clock, max_age_s=3 * 3600)
+    record(spool, "a", range(10))
+    spool.enforce()
+    clock.now_ms = started_ms
+    skipped = []
+    for _ in range(4):  # but starts do not keep it young
+        spool.close()
+        spool = open_spool(tmp_path, clock, max_age_s=3 * 3600)
+        spool.enforce()
+        skipped.append([share.skipped for share in spool.shares()])
+        clock.now_ms += HOUR_MS
+    assert skipped == [[False, False]] * 3 + [[True, True]]
+
+
+def test_the_oldest_damaged_files_go_before_any_record(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    record(spool, "a", range(10))
+    damaged = [tmp_path / "spool" / "damaged" / f"{name}.arrow" for name in "zyx"]
+    for age, path in enumerate(damaged):
+        path.write_bytes(bytes(1000))
+        os.utime(path, (age, age))
+    size = spool.size_bytes()
+    spool.close()
+    spool = open_spool(tmp_path, max_bytes=size - 1001)
+    spool.enforce()
+    assert [path.exists() for path in damaged] == [False, False, True]
+    assert not any(share.skipped for share in spool.shares())
+    assert spool.counters()["damaged_dropped"] == 2
+    assert spool.take_events() == [("damaged_dropped", {"files": 2, "reason": "the spool has its 0 MB"})]
 
 
 def test_too_many_skipdata_records_are_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,9 +191,14 @@ def test_a_person_drops_what_waits_for_a_flow_log_before_a_time_and_the_rest_lat
     spool = open_spool(tmp_path)
     record(spool, "a", range(10))
     record(spool, "b", range(10, 20), window_s=WINDOW_S + 300)
-    assert spool.drop(flow_log_id=ALL.id, before_s=WINDOW_S + 300) == 10
+    assert spool.drop(flow_log_id=ALL.id, before_s=WINDOW_S + 300) == (10, 0)
     assert [share.skipped for share in spool.shares()] == [True, False, False, False]
-    assert spool.drop(flow_log_id=ALL.id) == 10
+    spool.take_events()
+    assert spool.drop(flow_log_id=ALL.id) == (10, 3)
+    assert spool.take_events() == [
+        (name, {"flow_log": ALL.id, "records": records, "reason": "dropped by `flowglass spool drop`"})
+        for name, records in (("skipdata_dropped", 3), ("records_dropped", 10))
+    ]
     assert [(share.flow_log.id, share.skipped) for share in spool.shares()] == [
         (SOME.id, False),
         (ALL.id, True),

@@ -9,7 +9,7 @@ import pytest
 from tests.support.rights import as_nobody
 
 from flowglass.deliver import Spool, SpoolView
-from flowglass.fields.errors import DestinationUnwritable
+from flowglass.fields.errors import DestinationUnwritable, StateError
 
 
 @pytest.fixture
@@ -45,6 +45,14 @@ def test_a_damaged_file_that_is_removed_meanwhile_is_not_there(root: Path, monke
     monkeypatch.setattr(Path, "iterdir", iterdir)
     view = SpoolView.open(root)
     assert (view.damaged, view.size_bytes) == ([root / "damaged" / "b.arrow"], 7)
+
+
+def test_a_journal_whose_maker_was_killed_is_no_spool(tmp_path: Path) -> None:
+    (tmp_path / "journal.db").touch()
+    view = SpoolView.open(tmp_path)
+    assert view == SpoolView(root=tmp_path)
+    with pytest.raises(StateError, match="there is no spool"):
+        view.request("retry", now_ms=0)
 
 
 def test_a_spool_without_its_folder_of_damaged_files(root: Path) -> None:

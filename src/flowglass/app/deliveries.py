@@ -1,6 +1,6 @@
 """What the configuration says of deliveries, as `deliver` takes it.
 
-Rule: units change here and nowhere else: gigabytes and megabytes are decimal, as disks and S3 count them.
+Rule: units change here and nowhere else: megabytes are decimal, as disks and S3 count them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from flowglass.deliver import BucketSettings, DestinationRules, Limits, Retentio
 
 SPOOL: Final = "spool"
 """The spool's folder in DATA."""
-_GIGABYTE: Final = 1_000_000_000
 _MEGABYTE: Final = 1_000_000
 
 
@@ -29,7 +28,7 @@ def rules(config: Config) -> DestinationRules:
 
 def limits(config: Config) -> Limits:
     """The bounds of the spool."""
-    return Limits(max_bytes=config.spool.max_gigabytes * _GIGABYTE, max_age_s=config.spool.max_age_hours * 3600)
+    return Limits(max_bytes=config.spool.max_megabytes * _MEGABYTE, max_age_s=config.spool.max_age_hours * 3600)
 
 
 def min_free_bytes(config: Config) -> int:
@@ -40,7 +39,7 @@ def min_free_bytes(config: Config) -> int:
 def retention(config: Config) -> Retention:
     """How long, and how much, the local store keeps."""
     kept = config.local_store
-    return Retention(max_age_s=kept.retention_days * 86_400, max_bytes=kept.max_gigabytes * _GIGABYTE)
+    return Retention(max_age_s=kept.retention_days * 86_400, max_bytes=kept.max_megabytes * _MEGABYTE)
 
 
 def spool_folder(config: Config) -> Path:

@@ -157,7 +157,7 @@ def _spool(facts: Facts) -> Iterator[Check]:
     old = bool(limits.max_age_s) and age_s > _NEARLY * limits.max_age_s
     if full or old:
         bound = size(limits.max_bytes) if full else span(limits.max_age_s)
-        remedy = "mend what fails below, or raise [spool] max_gigabytes, max_age_hours"
+        remedy = "mend what fails below, or raise [spool] max_megabytes, max_age_hours"
         yield Check("spool", State.FAILED, f"{text}; at {bound} the oldest records are given up", remedy)
     else:
         yield Check("spool", State.OK, text)

@@ -20,8 +20,8 @@ _SOON_TOLD: Final = (Fault.ADDED, Fault.UNKNOWN)
 def verified(data: Path, rules: DestinationRules, flow_log_id: str | None) -> Report:
     """What `verify_objects` finds of a flow log, or of all.
 
-    Raises OptionError where nothing was ever delivered of the flow log, or a place is configured no more, StateError
-    where the journal cannot be read, and the classes under DeliveryError where a destination cannot.
+    Raises OptionError where nothing was ever delivered of the flow log, StateError where the journal cannot be read,
+    and DestinationUnwritable where a manifest cannot.
     """
 
     def look() -> Report:

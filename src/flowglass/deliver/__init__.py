@@ -16,6 +16,7 @@ from flowglass.deliver.manifest import note_removed
 from flowglass.deliver.outlets import Outlets
 from flowglass.deliver.periods import Delivered
 from flowglass.deliver.places import place_of
+from flowglass.deliver.readback import objects_at
 from flowglass.deliver.remote import RealDestinations
 from flowglass.deliver.requests import Action, drop_waiting
 from flowglass.deliver.rows import BASE_WINDOW_S, union
@@ -36,7 +37,7 @@ from flowglass.deliver.spool import (
     Unit,
 )
 from flowglass.deliver.temp import TempFile
-from flowglass.deliver.verify import Fault, Finding, Report, objects_at, verify_objects
+from flowglass.deliver.verify import Fault, Finding, Report, verify_objects
 from flowglass.deliver.worker import Delivery
 
 __all__ = [

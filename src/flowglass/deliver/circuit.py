@@ -22,11 +22,14 @@ _MOST_DOUBLINGS: Final = 30
 
 @dataclass(slots=True)
 class Circuit:
-    """Something that fails. `failures`: in a row; `until_s`: when it may be probed (monotonic); `error`: the last."""
+    """Something that fails. `failures`: in a row; `until_s`: when it may be probed (monotonic); `error`: the last;
+    `kind`: of the last that was news, None once somebody asked for the next attempt.
+    """
 
     failures: int = 0
     until_s: float = 0.0
     error: str = ""
+    kind: Hashable = None
     probing: bool = False
 
 
@@ -64,23 +67,28 @@ class Circuits:
         error: str,
         now_s: float,
         *,
+        kind: Hashable = "",
         probes: Collection[Hashable],
         retry_after_s: float | None = None,
     ) -> bool:
-        """An attempt failed because of `key`; return whether it is the first one to.
+        """An attempt failed because of `key`; return whether that is news: the first failure, the first of another
+        `kind`, or the first after `reset`.
 
         `probes`: what `begin` returned. Attempts that were begun before the circuit opened do not lengthen the wait,
-        unless the service asks for it.
+        unless the service asks for it, and are no news.
         """
         new = key not in self._open
         circuit = self._open.setdefault(key, Circuit())
+        news = new or (key in probes and circuit.kind != kind)
+        if news:
+            circuit.kind = kind
         if new or key in probes:
             longest_s = min(CAP_S, BASE_S * 2.0 ** min(circuit.failures, _MOST_DOUBLINGS))
             circuit.failures += 1
             circuit.until_s = now_s + self.random() * longest_s
         circuit.until_s = max(circuit.until_s, now_s + (retry_after_s or 0.0))
         circuit.error = error
-        return new
+        return news
 
     def ended(self, probes: Iterable[Hashable]) -> None:
         """An attempt is over, whatever it showed."""
@@ -93,6 +101,7 @@ class Circuits:
         found = [self._open[key] for key in keys if key in self._open]
         for circuit in found:
             circuit.until_s = 0.0
+            circuit.kind = None
         return len(found)
 
     def keep(self, keys: Collection[Hashable]) -> None:

@@ -33,10 +33,13 @@ def aws_text(failure: Exception) -> str:
     return RATE_LIMITED if isinstance(failure, DestinationThrottled) else UNKNOWN_ERROR
 
 
-def cause(failure: Exception, destination: Hashable, flow_log: Hashable, unit: Hashable) -> Hashable:
-    """Which of the three a failure belongs to, and so waits: what fails for one of them may work for the next."""
+def cause(failure: Exception, destination: Hashable, flow_log: Hashable, unit: Hashable = None) -> Hashable:
+    """Which of them a failure belongs to, and so waits: what fails for one of them may work for the next. `unit`: None
+    where the flow log's shares did not become one.
+    """
     if not isinstance(failure, Error):
-        return unit  # a fault of ours, or the unit was changed meanwhile (UnitChanged)
+        # A fault of ours, or the unit was changed meanwhile (UnitChanged).
+        return flow_log if unit is None else unit
     if isinstance(failure, RecordsTooNew):
         return unit  # perhaps for days: what comes meanwhile need not wait with it
     if isinstance(failure, DestinationRefused | DestinationUnwritable):

@@ -138,7 +138,7 @@ def verify(lines: Iterable[bytes]) -> Iterator[Break]:
     for number, raw in enumerate(lines, 1):
         text = raw.removesuffix(b"\n")
         facts = parsed(text)
-        if facts is None:
+        if facts is None or text != text.strip():
             yield Break(number, "it is no line of a manifest")
         else:
             if facts["n"] != expected:

@@ -10,6 +10,7 @@ import enum
 from collections.abc import Callable
 
 from flowglass.deliver.spool import Request, Spool
+from flowglass.deliver.spool.model import GivenUp
 from flowglass.fields.errors import Error, OptionError
 
 
@@ -40,9 +41,14 @@ def drop_waiting(spool: Spool, action: Action, argument: str) -> str:
     """Give up what one of the DROP actions asks for; return what was. Raises OptionError if it makes no sense."""
     match action:
         case Action.DROP if argument:
-            return f"{spool.drop(flow_log_id=argument)} records given up"
+            return _told(spool.drop(flow_log_id=argument))
         case Action.DROP_BEFORE if argument.isdecimal():
-            return f"{spool.drop(before_s=int(argument))} records given up"
+            return _told(spool.drop(before_s=int(argument)))
         case Action.DROP_DAMAGED:
             return f"{spool.drop_damaged()} damaged files removed"
     raise OptionError(f"{action.value} {argument!r}: name a flow log, or a time in seconds since 1970")
+
+
+def _told(gone: GivenUp) -> str:
+    counts = [f"{gone.records} records"] if gone.records or not gone.skipdata else []
+    return " and ".join([*counts, *([f"{gone.skipdata} SKIPDATA records"] if gone.skipdata else [])]) + " given up"

@@ -72,6 +72,10 @@ class Schedule:
         """All that waits."""
         return [work for lanes in self._waiting.values() for lane in lanes.values() for work in lane]
 
+    def flow_logs_to(self, name: str) -> set[str]:
+        """Ids of the flow logs of which something waits for a destination."""
+        return {work.flow_log.id for lane in self._waiting.get(name, {}).values() for work in lane}
+
     def take(self, now_s: float) -> Work | None:
         """What may begin now, taken out of what waits; None if nothing may.
 

@@ -7,46 +7,28 @@ at a time, and of all others 16 bytes an object.
 
 from __future__ import annotations
 
-import base64
 import enum
 import functools
 import hashlib
-import os
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 from flowglass.deliver import manifest
-from flowglass.deliver.aws import BucketSettings, Service
-from flowglass.deliver.aws_errors import status_of
-from flowglass.deliver.manifest import BUCKET
-from flowglass.deliver.rules import DestinationRules
-from flowglass.deliver.sinks.directory import PARTIAL
+from flowglass.deliver.readback import Objects
 from flowglass.deliver.spool import SpoolView
 from flowglass.deliver.temp import destination_error
-from flowglass.fields.errors import OptionError
+from flowglass.fields.errors import DestinationUnwritable, Error
 from flowglass.format import parse_key
 
-_PIECE_BYTES: Final = 1 << 20
-_NOT_FOUND: Final = 404
 _DIGEST_BYTES: Final = 16
 _BEFORE_TIMES: Final = re.compile(r"(.*?vpcflowlogs/(?:aws-region=)?[a-z0-9-]+/)")
 """The folder of a flow log's objects, of a key in one of AWS's layouts."""
-
-
-class Objects(Protocol):
-    """The objects of one place."""
-
-    def keys(self, folder: str) -> Iterator[str]:
-        """The keys below a folder, which ends in a slash; "" for all. Raises the classes under DeliveryError."""
-        ...
-
-    def sha256(self, key: str) -> str | None:
-        """The hex digest of an object's bytes, None if it is not there; raises as `keys`."""
-        ...
+_MOST_FAILURES: Final = 3
+"""In a row: then a place is asked no more."""
 
 
 @enum.unique
@@ -57,13 +39,15 @@ class Fault(enum.Enum):
     CHANGED = "changed"
     REMOVED = "removed"
     ADDED = "added"
+    UNREADABLE = "unreadable"
+    """nobody knows: its destination did not let it be looked at"""
     UNKNOWN = "of no flow log known here"
     """a warning and no fault: others may deliver into the same place"""
 
 
 class Finding(NamedTuple):
     """One fault. `flow_log_id`: "" where nobody knows; `where`: place and key of an object, or file and line of a
-    manifest; `what`: more of a broken chain.
+    manifest; `what`: more of a broken chain, or why a place cannot be read, once for all of it.
     """
 
     fault: Fault
@@ -74,7 +58,7 @@ class Finding(NamedTuple):
 
 @dataclass(slots=True)
 class Report:
-    """What was looked at, and what was wrong."""
+    """What was looked at, and what was wrong. `objects`: without those that are unreadable."""
 
     manifests: int = 0
     objects: int = 0
@@ -82,8 +66,13 @@ class Report:
 
     @property
     def faults(self) -> list[Finding]:
-        """The findings that are no mere warnings."""
-        return [one for one in self.findings if one.fault is not Fault.UNKNOWN]
+        """The findings that are no mere warnings, and of something that could be looked at."""
+        return [one for one in self.findings if one.fault not in (Fault.UNKNOWN, Fault.UNREADABLE)]
+
+    @property
+    def unreadable(self) -> list[Finding]:
+        """What could not be looked at."""
+        return [one for one in self.findings if one.fault is Fault.UNREADABLE]
 
 
 def verify_objects(
@@ -91,81 +80,11 @@ def verify_objects(
 ) -> Report:
     """Everything that is wrong with the manifests under `data` (DATA) and the objects that they tell of.
 
-    `objects`: those of a place, by its name in the manifests (`objects_at`); `only`: ids of flow logs, all if empty;
-    `journal`: the spool of DATA as it was before this call: it knows where its own manifests must end. Raises what
-    `objects` does, and DestinationUnwritable for manifests that cannot be read.
+    `objects`: those of a place, by its name in the manifests (`objects_at`); a place that fails is a finding; `only`:
+    ids of flow logs, all if empty; `journal`: the spool of DATA as it was before this call: it knows where its own
+    manifests must end. Raises DestinationUnwritable for manifests that cannot be read.
     """
     return _Look(data, objects, only, journal or SpoolView(root=data)).report()
-
-
-def objects_at(place: str, data: Path, rules: DestinationRules) -> Objects:
-    """The objects of a place that a manifest names. Raises OptionError if no configuration tells where that is."""
-    if place.startswith(manifest.LOCAL):
-        return LocalObjects(data / place.removeprefix(manifest.LOCAL))
-    bucket = place.removeprefix(BUCKET)
-    if bucket not in rules.buckets:
-        raise OptionError(f"{place}: objects were delivered there; set endpoint in [buckets.{bucket}] to look at them")
-    return BucketObjects(bucket, rules.buckets[bucket])
-
-
-class LocalObjects:
-    """Objects of a bucket, group or stream of the local store, whose folder is `root`."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-
-    def keys(self, folder: str) -> Iterator[str]:
-        """Whatever is below a folder, links too, but what is unfinished. Raises DestinationUnwritable."""
-        for top, folders, files in os.walk(self._root / folder, onerror=_unreadable):
-            here = Path(top)
-            if here == self._root and PARTIAL in folders:
-                folders.remove(PARTIAL)
-            links = (name for name in folders if (here / name).is_symlink())
-            for name in (*files, *links):
-                yield str((here / name).relative_to(self._root))
-
-    def sha256(self, key: str) -> str | None:
-        """The digest of a file, None if there is none. Raises DestinationUnwritable."""
-        path = self._root / key
-        try:
-            with path.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise destination_error(path, error) from error
-
-
-class BucketObjects:
-    """Objects of a bucket of a service. `client`: a botocore client to use in place of one of its own."""
-
-    def __init__(self, bucket: str, settings: BucketSettings, client: Any = None) -> None:
-        self._bucket = bucket
-        self._what = f"bucket {bucket}"
-        self._service = Service("s3", settings, made=client)
-
-    def keys(self, folder: str) -> Iterator[str]:
-        """The keys below a folder; needs s3:ListBucket."""
-        with self._service.calling(self._what) as s3:
-            for page in s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=folder):
-                yield from (found["Key"] for found in page.get("Contents", []))
-
-    def sha256(self, key: str) -> str | None:
-        """The digest that the service keeps of an object, else of its bytes; needs s3:GetObject."""
-        with self._service.calling(self._what) as s3:
-            try:
-                head = s3.head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED")
-            except s3.exceptions.ClientError as error:
-                if status_of(error) == _NOT_FOUND:
-                    return None
-                raise
-            kept: str = head.get("ChecksumSHA256", "")
-            if kept and "-" not in kept:  # that would be one of parts
-                return base64.b64decode(kept).hex()
-            digest = hashlib.sha256()
-            for piece in s3.get_object(Bucket=self._bucket, Key=key)["Body"].iter_chunks(_PIECE_BYTES):
-                digest.update(piece)
-            return digest.hexdigest()
 
 
 class _Look:
@@ -182,6 +101,8 @@ class _Look:
         self._report = Report()
         self._told: set[bytes] = set()  # of what was delivered, by _digest
         self._retired: set[bytes] = set()  # of what retention removed, by _digest
+        self._failures: dict[str, list[Error]] = {}  # by place, those in a row
+        self._reasons: dict[str, str] = {}  # by place, the last that was told
         self._roots: dict[str, set[str]] = {}  # by place, the folders in which wanted flow logs have their objects
 
     def report(self) -> Report:
@@ -219,9 +140,10 @@ class _Look:
         for place, objects in sorted(told.items()):
             self._told.update(_digest(place, key) for key in objects)
             if wanted:
-                self._report.objects += len(objects)
                 self._report.findings += self._changed(place, objects, flow_log_id)
-                roots = {match[1] if (match := _BEFORE_TIMES.match(key)) else "" for key in objects}
+                roots = {
+                    match[1] if (match := _BEFORE_TIMES.match(key)) else "" for key in objects if _can_be(place, key)
+                }
                 self._roots.setdefault(place, set()).update(roots)
 
     def _chain(self, path: Path, flow_log_id: str) -> None:
@@ -233,26 +155,72 @@ class _Look:
     def _changed(self, place: str, objects: Mapping[str, str], flow_log_id: str) -> Iterator[Finding]:
         """Objects that are not as they were delivered."""
         for key, sha256 in objects.items():
-            found = self._objects(place).sha256(key)
+            found = self._sha256(place, key)
+            if isinstance(found, Error):
+                yield self._unreadable(place, key, found, flow_log_id)
+                continue
+            self._report.objects += 1
             if found is None and _digest(place, key) not in self._retired:
-                yield Finding(Fault.REMOVED, flow_log_id, f"{place}/{key}")
+                yield Finding(Fault.REMOVED, flow_log_id, _shown(place, key))
             elif found is not None and found != sha256:
-                yield Finding(Fault.CHANGED, flow_log_id, f"{place}/{key}")
+                yield Finding(Fault.CHANGED, flow_log_id, _shown(place, key))
+
+    def _sha256(self, place: str, key: str) -> str | Error | None:
+        """As `Objects.sha256`, or why nobody knows: after a few failures in a row a place is asked no more."""
+        if not _can_be(place, key):
+            return None
+        failures = self._failures.setdefault(place, [])
+        if len(failures) >= _MOST_FAILURES:
+            return failures[-1]
+        try:
+            found = self._objects(place).sha256(key)
+        except DestinationUnwritable as error:
+            return error  # a file's, which says nothing of the next one
+        except Error as error:
+            failures.append(error)
+            return error
+        failures.clear()
+        return found
+
+    def _unreadable(self, place: str, key: str, why: Error, flow_log_id: str = "") -> Finding:
+        reason = _printable(str(why))
+        news = self._reasons.get(place) != reason
+        self._reasons[place] = reason
+        return Finding(Fault.UNREADABLE, flow_log_id, _shown(place, key), reason if news else "")
 
     def _strange(self, place: str, root: str, known: Collection[str]) -> Iterator[Finding]:
         """What is where the objects of flow logs are, and in no line: object by object, or of others their number."""
         others: Counter[str] = Counter()
-        for key in self._objects(place).keys(root):
-            if _digest(place, key) in self._told:
-                continue
-            name = parse_key(key)
-            if name is not None and name.flow_log_id not in known:
-                others[name.flow_log_id] += 1
-            elif name is None or not self._only or name.flow_log_id in self._only:
-                shown = key.encode(errors="backslashreplace").decode()
-                yield Finding(Fault.ADDED, name.flow_log_id if name else "", f"{place}/{shown}")
+        if self._failures.get(place):
+            return  # its objects are told of as unreadable already
+        try:
+            for key in self._objects(place).keys(root):
+                if _digest(place, key) in self._told:
+                    continue
+                name = parse_key(key)
+                if name is not None and name.flow_log_id not in known:
+                    others[name.flow_log_id] += 1
+                elif name is None or not self._only or name.flow_log_id in self._only:
+                    yield Finding(Fault.ADDED, name.flow_log_id if name else "", _shown(place, key))
+        except Error as error:
+            yield self._unreadable(place, root, error)
         for flow_log_id, number in sorted(others.items()):
             yield Finding(Fault.UNKNOWN, flow_log_id, f"{place}/{root}", f"objects: {number}")
+
+
+def _can_be(place: str, key: str) -> bool:
+    """Whether an object can be there: names have no NUL, and are text."""
+    name = f"{place}/{key}"
+    return "\0" not in name and not any("\ud800" <= character <= "\udfff" for character in name)
+
+
+def _shown(place: str, key: str) -> str:
+    return _printable(f"{place}/{key}")
+
+
+def _printable(text: str) -> str:
+    """A text that may come from anybody, safe to print."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def _digest(place: str, key: str) -> bytes:
@@ -272,9 +240,3 @@ def _lines(path: Path) -> Iterator[bytes]:
             yield from file
     except OSError as error:
         raise destination_error(path, error) from error
-
-
-def _unreadable(error: OSError) -> None:
-    """A folder cannot be listed; one that is not there has nothing."""
-    if not isinstance(error, FileNotFoundError | NotADirectoryError):
-        raise destination_error(error.filename, error) from error

@@ -223,6 +223,13 @@ class Delivery:
             except UnitChanged:
                 self.poke()  # what is left of it is planned anew
                 continue
+            except Error:
+                raise  # the spool's, and so everybody's
+            except Exception as error:  # a fault of ours, in this work alone
+                with self._changed:
+                    probes = self._schedule.begin(work)
+                self._ended(work, probes, error)
+                continue
             work = replace(work, unit=unit)
             with self._changed:
                 probes = self._schedule.begin(work)
@@ -246,15 +253,20 @@ class Delivery:
         self._ended(work, probes, failure)
 
     def _ended(self, work: Work, probes: frozenset[Hashable], failure: Exception | None) -> None:
+        concerned = {work.flow_log.id}
         with self._changed:
             self._schedule.end(work)
             self._circuits.ended(probes)
             if failure is None:
                 news = bool(self._circuits.succeeded(work.keys))
             else:
-                news = self._fail(work, failure, probes)
+                key = cause(failure, *work.keys)
+                wait_s = failure.retry_after_s if isinstance(failure, DeliveryError) else None
+                kind, now_s = type(failure).__name__, self._monotonic()
+                news = self._circuits.failed(key, str(failure), now_s, kind=kind, probes=probes, retry_after_s=wait_s)
+                if key == work.outlet.name:
+                    concerned |= self._schedule.flow_logs_to(work.outlet.name)
                 self._replan = True
-            concerned = self._concerned(work, failure)
             self._poked = True
             self._changed.notify_all()
             if self._silent:
@@ -263,19 +275,6 @@ class Delivery:
             self._tell(work, failure, concerned, news=news)
         except Exception as error:
             self._tell_fault("delivery_disturbed", error)
-
-    def _fail(self, work: Work, failure: Exception, probes: frozenset[Hashable]) -> bool:
-        wait_s = failure.retry_after_s if isinstance(failure, DeliveryError) else None
-        return self._circuits.failed(
-            cause(failure, *work.keys), str(failure), self._monotonic(), probes=probes, retry_after_s=wait_s
-        )
-
-    def _concerned(self, work: Work, failure: Exception | None) -> set[str]:
-        """The flow logs that a failure keeps from being delivered."""
-        found = {work.flow_log.id}
-        if failure is not None and cause(failure, *work.keys) == work.outlet.name:
-            found |= {other.flow_log.id for other in self._schedule.waiting() if other.outlet.name == work.outlet.name}
-        return found
 
     def _tell(self, work: Work, failure: Exception | None, concerned: Iterable[str], *, news: bool) -> None:
         """Tell people that a destination begins to fail or is well again, and note it for each flow log."""

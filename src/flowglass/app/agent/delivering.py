@@ -80,20 +80,21 @@ class Deliveries:
                 numbers[f"{name}{AT}{one.destination}"] = number
         return self.spool.statuses(), numbers
 
-    def keep_house(self) -> None:
-        """Remove what the local store has beyond its retention, if its turn has come."""
+    def keep_house(self, stop: Callable[[], bool]) -> None:
+        """Remove what the local store has beyond its retention, if its turn has come, until `stop` says so."""
         if time.monotonic() < self._retention_due_s:
             return
         self._retention_due_s = time.monotonic() + RETENTION_S
-        self._guard.do("retention", self._remove_old)
+        self._guard.do("retention", lambda: self._remove_old(stop))
 
-    def _remove_old(self) -> None:
+    def _remove_old(self, stop: Callable[[], bool]) -> None:
         data = self._config.data_dir
         removed = remove_old(
             data,
             deliveries.retention(self._config),
             now_s=now_ms() / 1000,
             removed=lambda path: note_removed(data, path, now_ms=now_ms()),
+            stop=stop,
         )
         if removed.objects:
             self._log.info("retention", objects=removed.objects, bytes=removed.size_bytes)

@@ -81,7 +81,7 @@ class Agent:
         self._link.contact_if_due()
         if self._work is not None:
             self._record(self._work, paths)
-        self._deliveries.keep_house()
+        self._deliveries.keep_house(self._stop.is_set)
 
     def _has_news(self) -> None:
         """Deliveries tell of something, from any of their threads."""

@@ -27,7 +27,6 @@ app = typer.Typer(
 )
 _ANSWER_S = 10.0
 """How long a running agent is given to answer."""
-_SKIPDATA = "SKIPDATA records take their place"
 
 
 @app.command("list", epilog="Examples: flowglass spool list · flowglass spool list --json")
@@ -121,7 +120,7 @@ def drop(
         action, argument = (Action.DROP, flow_log) if flow_log else (Action.DROP_BEFORE, str(_second(before or "")))
         chosen = [one for one in found if _is_meant(one, action, argument)]
         nothing = not chosen
-        question = f"give up {many(sum(one.records for one in chosen), 'record')}; {_SKIPDATA}"
+        question = f"give up {_counted(chosen)}"
     if nothing:
         typer.echo("there is nothing to give up")
         return
@@ -138,7 +137,7 @@ def verify(
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare delivered objects with their manifests; exit code 1 where one was changed, removed or added."""
+    """Compare delivered objects with their manifests; exit code 1 where one is changed, gone, added or unreadable."""
     from flowglass.app.deliveries import rules
     from flowglass.app.verified import verified
     from flowglass.app.words import many
@@ -154,8 +153,10 @@ def verify(
             rows = ((one.fault.value, one.flow_log_id or None, one.where, one.what or None) for one in report.findings)
             print_table(("fault", "flow log", "where", "what"), rows)
         looked = f"{many(report.objects, 'object')} of {many(report.manifests, 'manifest')} looked at"
-        typer.echo(f"{looked}: {many(len(report.faults), 'fault') if report.faults else 'all as delivered'}")
-    raise typer.Exit(1 if report.faults else 0)
+        found = many(len(report.faults), "fault") if report.faults else "all as delivered"
+        left = f"; {len(report.unreadable):,} could not be looked at" if report.unreadable else ""
+        typer.echo(f"{looked}: {found}{left}")
+    raise typer.Exit(1 if report.faults or report.unreadable else 0)
 
 
 def _look(settings: Config) -> tuple[SpoolView, list[Waiting]]:
@@ -174,6 +175,20 @@ def _as_json(view: SpoolView, found: list[Waiting]) -> dict[str, Any]:
         "waiting": [{**dataclasses.asdict(one), "state": one.state.value} for one in found],
         "damaged": [str(path) for path in view.damaged],
     }
+
+
+def _counted(chosen: list[Waiting]) -> str:
+    """What would be given up, and what takes its place."""
+    from flowglass.app.waiting import State
+    from flowglass.app.words import many
+
+    skipdata = sum(one.records for one in chosen if one.state is State.SKIPPED)
+    records = sum(one.records for one in chosen) - skipdata
+    for_good = f"{many(skipdata, 'SKIPDATA record')}; nothing takes their place"
+    if not records:
+        return for_good
+    counted = f"{many(records, 'record')}; SKIPDATA records take their place"
+    return f"{counted}; and {for_good}" if skipdata else counted
 
 
 def _is_meant(one: Waiting, action: Action, argument: str) -> bool:

@@ -5,7 +5,7 @@ Rule: a configuration is right or it does not exist; ConfigError has every fault
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -87,7 +87,8 @@ def _read(
         sources.from_flags(flags or {}),
     ]
     given = {path: value for source in read for path, value in source.values.items()}
-    return given, [*(fault for source in read for fault in source.faults), *_together(given)]
+    wrong = {path for source in read for path in source.wrong}
+    return given, [*(fault for source in read for fault in source.faults), *_together(given, wrong)]
 
 
 def _made(at: KeyPath, given: Mapping[KeyPath, Given]) -> Any:
@@ -95,8 +96,8 @@ def _made(at: KeyPath, given: Mapping[KeyPath, Given]) -> Any:
     return SECTIONS[at[0]](**{path[-1]: value.value for path, value in given.items() if path[:-1] == at})
 
 
-def _together(given: Mapping[KeyPath, Given]) -> Iterator[str]:
-    """What is wrong with values that are right each by itself."""
+def _together(given: Mapping[KeyPath, Given], wrong: Collection[KeyPath]) -> Iterator[str]:
+    """What is wrong with values that are right each by itself; `wrong`: keys that are set, and not right."""
     tls = [given.get(("server", key)) for key in ("tls_certificate", "tls_key")]
     has = [value is not None and bool(value.value) for value in tls]
     if has[0] != has[1]:
@@ -112,17 +113,18 @@ def _together(given: Mapping[KeyPath, Given]) -> Iterator[str]:
                 f"{listen.origin}: [server] {key} = {listen.value!r}: others can reach this address, so it needs TLS; "
                 "set tls_certificate and tls_key"
             )
-    yield from _without_endpoint(given)
+    yield from _without_endpoint(given, wrong)
 
 
-def _without_endpoint(given: Mapping[KeyPath, Given]) -> Iterator[str]:
+def _without_endpoint(given: Mapping[KeyPath, Given], wrong: Collection[KeyPath]) -> Iterator[str]:
     """Keys that would do nothing, since what they belong to is not set."""
     for path, value in given.items():
         needed = "kms_key" if path[-1] == "bucket_key" else "endpoint"
         if path[0] not in _SERVICES or path[-1] == "endpoint" or not value.value:
             continue
-        other = given.get((*path[:-1], needed))
-        if other is None or not other.value:
+        needs = (*path[:-1], needed)
+        other = given.get(needs)
+        if needs not in wrong and (other is None or not other.value):
             yield f"{value.origin}: [{'.'.join(path[:-1])}] {path[-1]}: needs {needed} too"
 
 

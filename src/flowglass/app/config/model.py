@@ -189,11 +189,11 @@ class Firehose:
 class Spool:
     """What waits on the agent's disk until its destination has it."""
 
-    max_gigabytes: int = setting(
-        10,
-        "Gigabytes (10^9 bytes) that may wait; beyond, the oldest records are given up, counted, and marked SKIPDATA. "
+    max_megabytes: int = setting(
+        10_000,
+        "Megabytes (10^6 bytes) that may wait; beyond, the oldest records are given up, counted, and marked SKIPDATA. "
         "0: no bound.",
-        rules.number(0, 1_000_000),
+        rules.number(0, 1_000_000_000),
     )
     max_age_hours: int = setting(
         168, "Hours that records may wait before they are given up the same way. 0: no bound.", rules.number(0, 87_600)
@@ -206,10 +206,10 @@ class LocalStore:
     """Objects, log groups and delivery streams below DATA."""
 
     retention_days: int = setting(0, "Days after which objects are removed. 0: they stay.", rules.number(0, 36_500))
-    max_gigabytes: int = setting(
+    max_megabytes: int = setting(
         0,
-        "Gigabytes (10^9 bytes) beyond which the oldest objects are removed. 0: no bound.",
-        rules.number(0, 1_000_000),
+        "Megabytes (10^6 bytes) beyond which the oldest objects are removed. 0: no bound.",
+        rules.number(0, 1_000_000_000),
     )
     min_free_megabytes: int = setting(
         512,

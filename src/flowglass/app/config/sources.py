@@ -38,10 +38,11 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What one source sets, and what is wrong in it, a line a fault."""
+    """What one source sets, and what is wrong in it, a line a fault. `wrong`: keys whose value is."""
 
     values: dict[KeyPath, Given] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
+    wrong: set[KeyPath] = field(default_factory=set)
 
     def take(self, path: KeyPath, value: Any, origin: str, folder: Path) -> None:
         """Keep a value, or tell what is wrong with it. `folder`: where relative paths begin."""
@@ -50,6 +51,7 @@ class Source:
         if wrong:
             shown = "" if known.kind in (Kind.SECRET, Kind.URL_WITH_PASSWORD) else f" = {_shown(value)}"
             self.faults.append(f"{origin}: {_named(path)}{shown}: {wrong}")
+            self.wrong.add(path)
             return
         if isinstance(value, list):
             value = tuple(value)

@@ -57,11 +57,14 @@ class _Kept(NamedTuple):
     top: Path
 
 
-def remove_old(root: Path, retention: Retention, *, now_s: float, removed: Callable[[Path], None]) -> Removed:
+def remove_old(
+    root: Path, retention: Retention, *, now_s: float, removed: Callable[[Path], None], stop: Callable[[], bool]
+) -> Removed:
     """Remove what the store under `root` (DATA) has beyond its retention, and folders that become empty.
 
     `now_s`: Unix time by the machine's clock; `removed` is told of each object before it goes, so that a crash between
-    leaves an object that is told of again and never one that is missing untold. Raises DestinationUnwritable and
+    leaves an object that is told of again and never one that is missing untold; `stop` is asked before each whether to
+    leave the rest to the next look. Raises DestinationUnwritable and
     DestinationFull.
     """
     if not (retention.max_age_s or retention.max_bytes):
@@ -73,7 +76,7 @@ def remove_old(root: Path, retention: Retention, *, now_s: float, removed: Calla
     for one in objects:
         too_old = retention.max_age_s and one.period_start_s + PERIOD_S + retention.max_age_s < present_s
         too_much = retention.max_bytes and size_bytes - removed_bytes > retention.max_bytes
-        if not (too_old or too_much):
+        if stop() or not (too_old or too_much):
             break  # what follows is younger
         removed(one.path)
         _remove(one)

@@ -162,6 +162,21 @@ def too_old(ledger: Ledger, ages_ms: Mapping[int, int], limits: Limits) -> set[K
     }
 
 
+def asked_for(ledger: Ledger, flow_log_id: str, before_s: int | None) -> tuple[list[Share], list[Unit], set[Key]]:
+    """What waits for a flow log (all if ""), of periods that begin before a second: SKIPDATA shares in no unit, units
+    that have nothing else, and which shares still have their records.
+    """
+    chosen = [
+        share
+        for share in ledger.all_shares()
+        if flow_log_id in ("", share.flow_log.id) and (before_s is None or share.segment.period_start_s < before_s)
+    ]
+    keys = {key_of(share) for share in chosen if share.skipped}
+    shares = [share for share in ledger.shares() if key_of(share) in keys]
+    units = [unit for unit in ledger.units() if all(key_of(share) in keys for share in unit.shares)]
+    return shares, units, {key_of(share) for share in chosen if not share.skipped}
+
+
 def skipped_too_long(ledger: Ledger, ages_ms: Mapping[int, int], limits: Limits) -> tuple[list[Share], list[Unit]]:
     """Shares in no unit, and units, whose SKIPDATA records are too many or waited twice as long as records may."""
     longest_ms = 2 * limits.max_age_s * 1000

@@ -29,7 +29,7 @@ _LEAST_BYTES: Final = 1_000_000  # of room on the disk, with which a failed writ
 _LOG_PAGES: Final = 256  # of 4 KiB, after which the log is taken into the file: on a small disk it must not be large
 
 _TABLES: Final = """
--- passed_ms: time since the spool was made, that no set clock makes much longer; looked_ms: the clock when it was noted
+-- passed_ms: time since the spool was made, that no set clock makes much longer, looked_ms: the clock when it was noted
 CREATE TABLE meta (writer TEXT NOT NULL, passed_ms INTEGER NOT NULL DEFAULT 0, looked_ms INTEGER) STRICT;
 
 CREATE TABLE flow_logs (number INTEGER PRIMARY KEY, id TEXT NOT NULL, definition TEXT NOT NULL UNIQUE) STRICT;
@@ -177,7 +177,7 @@ class Journal:
             return
         run("PRAGMA journal_mode = WAL")
         if run("PRAGMA quick_check(1)").fetchone()[0] != "ok":
-            raise self._damaged("its pages do not fit together")
+            raise self.damaged("its pages do not fit together")
         if version == 0:
             with self.change() as sql:
                 for statement in _TABLES.split(";"):
@@ -204,13 +204,15 @@ class Journal:
             return DestinationUnwritable(
                 f"{self.path}: {error}; make it and its folder writable for you, or be the user who made them"
             )
-        if code in _DAMAGED:
-            return self._damaged(str(error))
+        # Text that is not UTF-8 has an error without a code: https://docs.python.org/3/library/sqlite3.html
+        if code in _DAMAGED or (code == 0 and isinstance(error, sqlite3.OperationalError)):
+            return self.damaged(str(error))
         if code == sqlite3.SQLITE_BUSY:
             return StateError(f"{self.path}: another process has kept it locked for {_BUSY_S:.0f} s; end that process")
         return error
 
-    def _damaged(self, why: str) -> StateError:
+    def damaged(self, why: str) -> StateError:
+        """The error that says what to do where what the journal says cannot be."""
         return StateError(
             f"{self.path}: the journal is damaged ({why}); move it aside together with {self.path.name}-wal and start "
             "again: what waits in the segments beside it is taken up, and what was just being delivered may come twice"

@@ -43,7 +43,10 @@ class Ledger:
         self._shares: dict[Key, Share] = {}  # that are in no unit, oldest first
         self._units: dict[int, Unit] = {}
         self._unit_of: dict[Key, int] = {}
-        self.load()
+        try:
+            self.load()
+        except (ValueError, KeyError, TypeError) as error:
+            raise journal.damaged(f"a row of it cannot be: {error!r}") from error
 
     def load(self) -> None:
         """Read all of it from the journal anew."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from flowglass.fields.contracts import FinishedObject, FlowLog
 
@@ -157,6 +157,13 @@ class Status:
     dropped: int = 0
     doubtful: int = 0
     rejected: int = 0
+
+
+class GivenUp(NamedTuple):
+    """What a person gave up: records, and SKIPDATA records that were in the place of such."""
+
+    records: int
+    skipdata: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

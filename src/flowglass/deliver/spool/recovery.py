@@ -14,12 +14,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+import pyarrow as pa
+
+from flowglass.deliver.rows import Rows
 from flowglass.deliver.spool import accounts
 from flowglass.deliver.spool.journal import Journal
 from flowglass.deliver.spool.ledger import Ledger
 from flowglass.deliver.spool.model import Segment, Unit, UnitChanged
 from flowglass.deliver.spool.segment import SegmentFile, digest_of, proven
+from flowglass.deliver.spool.skipdata import skip_rows
 from flowglass.deliver.temp import TEMP_SUFFIX, sync
+from flowglass.fields.errors import StateError
 
 UNREADABLE: Final = (errno.ENOENT, errno.EIO)
 """Errors by which a file is missing or damaged for good."""
@@ -111,6 +116,26 @@ def unstage_bad(ledger: Ledger, unit: Unit, tell: Tell) -> Unit:
         now = ledger.unstage(now, damaged=len(bad))
     tell("staged_damaged", flow_log=unit.flow_log.id, unit=unit.id, objects=len(bad))
     return now
+
+
+def skip_rows_of(
+    ledger: Ledger, folder: Path, segment: Segment, flow_log_id: str, columns: Sequence[str]
+) -> list[Rows]:
+    """A flow log's SKIPDATA records of a segment: as the journal has them, else as its file has, if that is whole.
+
+    Raises StateError where neither can be read.
+    """
+    try:
+        return list(skip_rows(ledger.skip_of(segment), flow_log_id, columns))
+    except (OSError, pa.ArrowException) as error:  # the disk changed what the journal has
+        path = folder / segment.file
+        file = proven(path) if path.exists() else None
+        if file is None:
+            raise StateError(
+                f"{ledger.journal.path}: SKIPDATA records for {flow_log_id} of {segment.file} are damaged ({error}); "
+                f"`flowglass spool drop {flow_log_id}` gives up what waits for it"
+            ) from error
+    return list(skip_rows(file.skip, flow_log_id, columns))
 
 
 def remove(folder: Path, names: Iterable[str]) -> None:

@@ -22,10 +22,21 @@ from flowglass.deliver.spool import accounts, dropping, recovery
 from flowglass.deliver.spool.dropping import Dropped
 from flowglass.deliver.spool.journal import FILE, Journal
 from flowglass.deliver.spool.lock import LOCK, locked
-from flowglass.deliver.spool.model import Limits, Request, Segment, Share, Status, Step, UnitChanged, Watch, ignore
+from flowglass.deliver.spool.model import (
+    GivenUp,
+    Limits,
+    Request,
+    Segment,
+    Share,
+    Status,
+    Step,
+    Unit,
+    UnitChanged,
+    Watch,
+    ignore,
+)
 from flowglass.deliver.spool.recording import Recording
 from flowglass.deliver.spool.segment import SegmentFile, opened, segment_rows
-from flowglass.deliver.spool.skipdata import skip_rows
 from flowglass.deliver.spool.tables import Key, key_of
 from flowglass.deliver.spool.units import SEGMENTS, STAGED, Units
 from flowglass.deliver.temp import destination_error, make_folders, sync
@@ -143,7 +154,7 @@ class Spool(Units):
             raise UnitChanged(f"{segment.file}: its records for {share.flow_log.id} were given up meanwhile")
         if not now.skipped:
             raise DeliveryError(f"{segment.file}: its records for {share.flow_log.id} are not here any more; report it")
-        yield from skip_rows(self._ledger.skip_of(segment), share.flow_log.id, columns)
+        yield from recovery.skip_rows_of(self._ledger, self._root / SEGMENTS, segment, share.flow_log.id, columns)
 
     # -- bounds ---------------------------------------------------------------------------------------------------
 
@@ -151,9 +162,7 @@ class Spool(Units):
         """Give up what is over the limits, oldest first; see `dropping`. To be called every few seconds."""
         limits, now_ms, ledger = self._limits, self._now_ms(), self._ledger
         ages_ms = self._ages.look(ledger.all_shares(), now_ms)
-        shares, units = dropping.skipped_too_long(ledger, ages_ms, limits)
-        if shares or units:
-            self._gave_up(dropping.give_up(ledger, shares, units, "they waited too long", now_ms=now_ms), skipdata=True)
+        self._give_up(*dropping.skipped_too_long(ledger, ages_ms, limits), "they waited too long, or are too many")
         self._skip(dropping.too_old(ledger, ages_ms, limits), f"they waited {limits.max_age_s // 3600} hours")
         if limits.max_bytes:
             why = f"the spool has its {limits.max_bytes // 1_000_000} MB"
@@ -163,24 +172,14 @@ class Spool(Units):
                 self._tell("damaged_dropped", files=gone, reason=why)
             self._skip(dropping.over_size(ledger, limits.max_bytes, self._damaged_bytes()), why)
 
-    def drop(self, *, flow_log_id: str = "", before_s: int | None = None) -> int:
-        """Give up what waits for a flow log (all if ""), of periods that begin before a second; return the records.
+    def drop(self, *, flow_log_id: str = "", before_s: int | None = None) -> GivenUp:
+        """Give up what waits for a flow log (all if ""), of periods that begin before a second; return what that was.
 
         SKIPDATA records are delivered instead. Where they wait already, they are given up too, and not counted.
         """
-        chosen = [
-            share
-            for share in self._ledger.all_shares()
-            if flow_log_id in ("", share.flow_log.id) and (before_s is None or share.segment.period_start_s < before_s)
-        ]
-        keys = {key_of(share) for share in chosen if share.skipped}
-        shares = [share for share in self._ledger.shares() if key_of(share) in keys]
-        units = [unit for unit in self._ledger.units() if all(key_of(share) in keys for share in unit.shares)]
-        why = "somebody said so"
-        if shares or units:
-            gone = dropping.give_up(self._ledger, shares, units, why, now_ms=self._now_ms())
-            self._gave_up(gone, skipdata=True)
-        return self._skip({key_of(share) for share in chosen if not share.skipped}, why)
+        shares, units, keys = dropping.asked_for(self._ledger, flow_log_id, before_s)
+        why = "dropped by `flowglass spool drop`"
+        return GivenUp(skipdata=self._give_up(shares, units, why), records=self._skip(keys, why))
 
     def drop_damaged(self, size_bytes: float = float("inf")) -> int:
         """Remove the damaged files that were set aside, oldest first, until that many bytes; return how many files."""
@@ -258,7 +257,7 @@ class Spool(Units):
             first = segment in self._ledger.present()
             try:
                 missing = not path.exists()
-                if first and not missing:
+                if not missing:
                     path.rename(self._root / DAMAGED / segment.file)
             except OSError as error:
                 raise destination_error(path, error) from error
@@ -277,7 +276,14 @@ class Spool(Units):
         self._gave_up(dropped, why=why)
         return sum(dropped.records.values())
 
-    def _gave_up(self, dropped: Dropped, *, why: str = "", skipdata: bool = False) -> None:
+    def _give_up(self, shares: Sequence[Share], units: Sequence[Unit], why: str) -> int:
+        if not (shares or units):
+            return 0
+        dropped = dropping.give_up(self._ledger, shares, units, why, now_ms=self._now_ms())
+        self._gave_up(dropped, why=why, skipdata=True)
+        return sum(dropped.records.values())
+
+    def _gave_up(self, dropped: Dropped, *, why: str, skipdata: bool = False) -> None:
         """The journal gave something up: tell, and remove what it left."""
         self.watch(Step.DROP_JOURNALLED)
         event = "skipdata_dropped" if skipdata else "records_dropped"

@@ -145,14 +145,22 @@ class Units:
 
     def sent(self, unit: Unit, progress: int, *, events: int, rejected: int = 0, reason: str = "") -> Unit:
         """The batches before number `progress` are confirmed; of the last one's `events`, `rejected` were refused."""
+
+        def arrived(sql: sqlite3.Connection) -> None:
+            accounts.add(sql, unit.flow_log.id, now_ms=self._now_ms(), records=events - rejected, rejected=rejected)
+            accounts.count(sql, {"events_rejected": rejected})
+
+        def change(sql: sqlite3.Connection) -> None:
+            sql.execute("UPDATE units SET progress = ?, begun = 0 WHERE id = ?", (progress, unit.id))
+            arrived(sql)
+
         with self._journal.lock:
-            now = self._batch(unit, progress - 1)
-
-            def change(sql: sqlite3.Connection) -> None:
-                sql.execute("UPDATE units SET progress = ?, begun = 0 WHERE id = ?", (progress, unit.id))
-                accounts.add(sql, unit.flow_log.id, now_ms=self._now_ms(), records=events - rejected, rejected=rejected)
-                accounts.count(sql, {"events_rejected": rejected})
-
+            try:
+                now = self._batch(unit, progress - 1)
+            except UnitChanged:
+                with self._journal.change() as sql:
+                    arrived(sql)  # given up while it was sent: it is there all the same
+                raise
             now = self._ledger.update(replace(now, progress=progress, begun=False), change)
         self.watch(Step.PROGRESS_JOURNALLED)
         if rejected:

@@ -49,6 +49,8 @@ class SpoolView:
         if not _there(root / FILE):
             return cls(root=root)
         with _allowed(root), closing(Journal(root / FILE, make=False)) as journal, journal.moment():
+            if not journal.made:
+                return cls(root=root)
             ledger = Ledger(journal, root / STAGED)
             damaged = _sizes(root / DAMAGED)
             return cls(
@@ -75,9 +77,12 @@ class SpoolView:
             return accounts.answered(journal, request_id)
 
     def _journal(self) -> Journal:
-        if not _there(self.root / FILE):
-            raise StateError(f"{self.root}: there is no spool; the agent makes it when it starts")
-        return Journal(self.root / FILE, make=False)
+        if _there(self.root / FILE):
+            journal = Journal(self.root / FILE, make=False)
+            if journal.made:
+                return journal
+            journal.close()
+        raise StateError(f"{self.root}: there is no spool; the agent makes it when it starts")
 
 
 @contextmanager
