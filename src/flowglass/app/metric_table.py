@@ -121,6 +121,12 @@ REPORTED: Final[dict[str, Metric]] = {
     "events_rejected": Metric(
         "flowglass_events_rejected_total", _COUNTER, "Log events that a service refused for good.", _AGENT
     ),
+    "objects_doubtful": Metric(
+        "flowglass_objects_doubtful_total",
+        _COUNTER,
+        "Objects that were given up after an attempt whose answer nobody knows: they may lie there, in no manifest.",
+        _AGENT,
+    ),
     "objects_built_otherwise": Metric(
         "flowglass_objects_built_otherwise_total",
         _COUNTER,

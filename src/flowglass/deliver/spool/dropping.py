@@ -63,7 +63,7 @@ def skip(
                 sql.execute("UPDATE units SET staged = 0, progress = 0, begun = 0 WHERE id = ?", (unit.id,))
                 doubtful = unit.progress + unit.begun  # batches: they are cut anew, so they may come twice in part
                 accounts.add(sql, unit.flow_log.id, now_ms=now_ms, doubtful=doubtful)
-                accounts.count(sql, {"batches_doubtful": doubtful})
+                accounts.count(sql, {"batches_doubtful": doubtful, "objects_doubtful": _attempted(unit)})
             for flow_log_id, number in records.items():
                 accounts.drop(sql, flow_log_id, number, f"{number} records given up: {why}", now_ms=now_ms)
             accounts.count(sql, {"records_dropped": sum(records.values())})
@@ -204,6 +204,11 @@ def _units_of(units: Iterable[Unit], keys: Collection[Key], *, staged_too: bool)
         if (unit.staged is None or (staged_too and not all(told.delivered for told in unit.staged)))
         and any(key_of(share) in keys and not share.skipped for share in unit.shares)
     ]
+
+
+def _attempted(unit: Unit) -> int:
+    """How many objects of a unit may have arrived without anybody knowing: they are in no manifest."""
+    return sum(told.attempts > 0 and not told.delivered for told in unit.staged or ())
 
 
 def _records(shares: Iterable[Share]) -> dict[str, int]:
