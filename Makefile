@@ -3,7 +3,8 @@ PYTHON ?= python3
 KILLS ?= 300
 VENV := .venv
 BIN := $(VENV)/bin
-NO_KERNELS := --ignore-glob='*/test_control_*' --ignore-glob='*/test_api_*'
+NO_KERNELS := --ignore-glob='*/test_control_*' --ignore-glob='*/test_api_*' --ignore-glob='*/test_deliver_batches*' \
+    --ignore-glob='*/test_deliver_merge*' --ignore-glob='*/test_deliver_spool*'
 
 .PHONY: run test test-fuzz test-crash install check format bench docs captures golden clean
 

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ class TestHelp:
     @pytest.mark.parametrize("arguments", HELPS, ids=words)
     def test_cpu(self, arguments: list[str]) -> None:
         taken = []
-        for _ in range(5):
+        for _ in range(12):  # other work on the machine makes CPU time longer: the least of several is ours
             process = subprocess.Popen([PROGRAM, *arguments], stdout=subprocess.DEVNULL, env=environment())
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
@@ -37,6 +38,7 @@ class TestHelp:
             taken.append(usage.ru_utime + usage.ru_stime)
             if taken[-1] < 0.3:
                 break
+            time.sleep(0.3)
         assert min(taken) < 0.3
 
     @pytest.mark.parametrize("arguments", [*HELPS, ["fields"], ["fields", "--json", "srcaddr"]], ids=words)

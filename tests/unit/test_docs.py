@@ -20,6 +20,7 @@ from flowglass.app.cli import tables
 from flowglass.app.summary import PointSummary, Summary
 from flowglass.enrich import Excluded, ObserveCounts
 from flowglass.fields.contracts import NotRecorded
+from flowglass.jit import cache_dir
 
 SAMPLE: Final = ROOT / "src" / "flowglass" / "app" / "data"
 HOWTO: Final = sorted((ROOT / "docs" / "howto").glob("*.md"))
@@ -71,6 +72,8 @@ class TestHowTo:
         shutil.copy(SAMPLE / "sample.pcapng", tmp_path / "capture.pcapng")
         shutil.copy(SAMPLE / "sample-inventory.yaml", tmp_path / "network.yaml")
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        # A block's own DATA would have every kernel compiled anew.
+        env = {**os.environ, "PATH": path, "NUMBA_CACHE_DIR": str(cache_dir().parent)}
         blocks = _FENCE.findall(page.read_text())
         assert blocks
         for language, name, text in blocks:
@@ -78,9 +81,7 @@ class TestHowTo:
                 (tmp_path / name).write_text(text)
                 continue
             command = ["sh", "-eu", "-c", text] if language == "sh" else [sys.executable, "-c", text]
-            done = subprocess.run(
-                command, cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
-            )
+            done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
             assert done.returncode == 0, f"{text}\n{done.stderr}"
 
     def test_the_index_names_every_page(self) -> None:

@@ -47,7 +47,7 @@ class Deliveries:
             limits=deliveries.limits(config),
             now_ms=now_ms,
         )
-        outlets = Outlets(self.spool, self.store, self.rules)
+        outlets = Outlets(self.spool, self.store, self.rules, builders=config.spool.workers)
         self._delivery = Delivery(self.spool, outlets, now_ms=now_ms, told=self._tell, workers=config.spool.workers)
         self._retention_due_s = 0.0
 
