@@ -18,7 +18,7 @@ test: check ## everything that CI runs
 test-fuzz: $(VENV)/.dev ## the property tests with fifty times the examples: hours
 	FLOWGLASS_EXAMPLES=50 $(BIN)/python -m pytest -q tests/property --timeout 0
 
-test-crash: $(VENV)/.dev ## kill what records and delivers KILLS times, with every kind of fault: 12 minutes
+test-crash: $(VENV)/.dev ## kill what records and delivers KILLS times, with every kind of fault: minutes
 	$(BIN)/python -m tests.crash --kills $(KILLS)
 
 install: $(VENV)/.dev ## .venv with everything
