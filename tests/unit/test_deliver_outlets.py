@@ -90,7 +90,7 @@ def service() -> ScriptedEvents:
 
 @pytest.fixture
 def events(spool: Spool, service: ScriptedEvents) -> EventOutlet:
-    return EventOutlet(name="service", spool=spool, sink=lambda _: service)
+    return EventOutlet(name="service", spool=spool, sink=lambda _: service, building=threading.Semaphore(1))
 
 
 def again(spool: Spool) -> Unit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections import Counter
 from contextlib import closing
 from dataclasses import replace
@@ -48,7 +49,7 @@ def test_what_is_given_up_while_the_first_batch_is_sent_has_its_skipdata_records
             return sent
 
     service = Dropping(script=[None, failure])
-    outlet = EventOutlet(name="service", spool=spool, sink=lambda _: service)
+    outlet = EventOutlet(name="service", spool=spool, sink=lambda _: service, building=threading.Semaphore(1))
     unit = spooled.unit_of(spool, 10)
     with pytest.raises(UnitChanged, match="changed meanwhile"):
         outlet.deliver(unit)

@@ -50,7 +50,7 @@ def rows_of(spool: Source, unit: Unit) -> Iterator[Rows]:
     flow_log = unit.flow_log
     asked = [column.label for column in needed(flow_log) if column.label != _VERSION]
     records: Iterator[Rows] = (rows for share in unit.shares for rows in spool.rows(share, asked))
-    if any(share.segment.window_s < flow_log.interval_s for share in unit.shares):
+    if merges(unit):
         own = [column.label for column in flow_log.log_format.columns if column.label != _VERSION]
         merging = Merging(
             labels=list(dict.fromkeys([*own, *BASE_FIELDS])),
@@ -61,6 +61,11 @@ def rows_of(spool: Source, unit: Unit) -> Iterator[Rows]:
         records = merged(records, merging, spool.stage().open_temp)
     for rows in records:
         yield _versioned(rows, unit) if _VERSION in flow_log.log_format.names else rows
+
+
+def merges(unit: Unit) -> bool:
+    """Whether windows of a unit are merged, for which many records are in memory at a time."""
+    return any(share.segment.window_s < unit.flow_log.interval_s for share in unit.shares)
 
 
 def _versioned(rows: Rows, unit: Unit) -> Rows:

@@ -7,15 +7,18 @@ crash it is known what may have arrived.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple, Protocol
 
-from flowglass.deliver.assemble import rows_of
+from flowglass.deliver.assemble import merges, rows_of
 from flowglass.deliver.builder import ObjectBuilder
 from flowglass.deliver.events import EventBuilder
 from flowglass.deliver.periods import renamed_key, unit_namer
+from flowglass.deliver.rows import Rows
 from flowglass.deliver.sinks import EventBatch, EventSink, Sink
+from flowglass.deliver.spilled import spilled
 from flowglass.deliver.spool import Spool, StagedObject, Step, Unit
 from flowglass.fields.contracts import I64, FinishedObject, FlowLog
 from flowglass.fields.errors import (
@@ -151,11 +154,12 @@ class _Rest(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventOutlet:
-    """Delivers units as batches of log events; `sink`: of a flow log."""
+    """Delivers units as batches of log events. `sink`: of a flow log; `building`: held while windows are merged."""
 
     name: str
     spool: Spool
     sink: Callable[[FlowLog], EventSink]
+    building: threading.Semaphore
     at_once: bool = True
     ordered: bool = True
     parallel: int = PARALLEL
@@ -163,12 +167,21 @@ class EventOutlet:
 
     def deliver(self, unit: Unit) -> None:
         """Send the batches of a unit that were not confirmed yet, in order."""
+        with ExitStack() as stack:
+            rows = rows_of(self.spool, unit)
+            if merges(unit):
+                with self.building:
+                    rows = stack.enter_context(spilled(rows, self.spool.stage().open_temp()))
+            unit = self._send_all(unit, rows)
+        self.spool.finish(unit)
+
+    def _send_all(self, unit: Unit, rows: Iterator[Rows]) -> Unit:
         sink = self.sink(unit.flow_log)
         confirmed = unit.progress
-        for number, batch in enumerate(sink.cut(rows_of(self.spool, unit))):
+        for number, batch in enumerate(sink.cut(rows)):
             if number >= confirmed:
                 unit = self._send(unit, sink, number, batch)
-        self.spool.finish(unit)
+        return unit
 
     def _send(self, unit: Unit, sink: EventSink, number: int, batch: EventBatch) -> Unit:
         rest = self._rests.pop(unit.id, None)

@@ -66,7 +66,7 @@ def _log_group(to: Destination, site: Site, settings: ServiceSettings) -> Outlet
     def sink(flow_log: FlowLog) -> EventSink:
         return CloudWatchSink(to.name, logs, flow_log)
 
-    return EventOutlet(name=place_of(to, site.rules), spool=site.spool, sink=sink)
+    return EventOutlet(name=place_of(to, site.rules), spool=site.spool, sink=sink, building=site.building)
 
 
 def _delivery_stream(to: Destination, site: Site, settings: ServiceSettings) -> Outlet:
@@ -75,7 +75,7 @@ def _delivery_stream(to: Destination, site: Site, settings: ServiceSettings) -> 
     def sink(flow_log: FlowLog) -> EventSink:
         return FirehoseSink(to.name, firehose, flow_log)
 
-    return EventOutlet(name=place_of(to, site.rules), spool=site.spool, sink=sink)
+    return EventOutlet(name=place_of(to, site.rules), spool=site.spool, sink=sink, building=site.building)
 
 
 LOCAL_SINKS: Final[Mapping[DestinationType, Callable[[Destination, Site], Outlet]]] = {
