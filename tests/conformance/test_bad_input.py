@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import random
-import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from tests.support import pcapfile
 from tests.support.program import CONTROL, Ran, capture, objects, run, udp
+from tests.support.small_disk import mounted
 
 from flowglass.app.api import read
 from flowglass.fields import errors
@@ -244,18 +241,3 @@ class TestWords:
 
 def address(chance: random.Random) -> str:
     return ".".join(str(chance.randrange(1, 255)) for _ in range(4))
-
-
-@contextmanager
-def mounted(folder: Path, options: str) -> Iterator[None]:
-    """A small file system in memory at a folder; the test is skipped where mounting is refused."""
-    folder.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", options, "none", str(folder)], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        pytest.skip(f"a file system cannot be mounted here: {done.stderr.strip() or os.strerror(errno.EPERM)}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)

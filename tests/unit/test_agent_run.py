@@ -5,7 +5,6 @@ Rule: the agent runs here, a script in place of the end that a signal asks for.
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 from tests.support.agent_server import Server, enrol_at, row, serving
+from tests.support.small_disk import mounted
 
 from flowglass.app import log
 from flowglass.app.agent.clock import ClockWatch
@@ -54,12 +54,8 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    command = ["mount", "-t", "tmpfs", "-o", "size=4m,mode=700", "tmpfs", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"mount is refused here: {done.stderr.strip()}")
-    yield tmp_path
-    subprocess.run(["umount", str(tmp_path)], check=True)
+    with mounted(tmp_path, "size=4m,mode=700") as disk:
+        yield disk
 
 
 def events_of(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from tests.support import pcapfile
 from tests.support.frames import RAW
 from tests.support.merging import KEY, MemorySpool, Record, records_of, spool_batch
 from tests.support.records import TAG_KEYS, flow_log, parquet_log
+from tests.support.small_disk import mounted
 
 from flowglass.aggregate import FlowTable
 from flowglass.app.engine import Engine
@@ -210,12 +210,8 @@ def test_who_stops_in_the_middle_leaves_no_file(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"mount is refused here: {done.stderr.strip()}")
-    yield tmp_path
-    subprocess.run(["umount", str(tmp_path)], check=True)
+    with mounted(tmp_path, "size=64k") as disk:
+        yield disk
 
 
 def test_a_disk_without_room_for_partitions_is_told(small_disk: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import gzip
 import hashlib
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from tests.support.records import default_records, flow_log, parquet_log
+from tests.support.small_disk import mounted
 
 from flowglass.deliver import DirectorySink, ObjectBuilder
 from flowglass.fields.contracts import FlowLog
@@ -153,12 +153,8 @@ def test_abort_leaves_nothing_and_tells_what_was_lost(tmp_path: Path, log: FlowL
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"mount is refused here: {done.stderr.strip()}")
-    yield tmp_path
-    subprocess.run(["umount", str(tmp_path)], check=True)
+    with mounted(tmp_path, "size=64k") as disk:
+        yield disk
 
 
 @pytest.mark.parametrize("log", [flow_log(), parquet_log(), parquet_log("gzip")])

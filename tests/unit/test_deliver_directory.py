@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.objects import finished
+from tests.support.small_disk import mounted
 
 from flowglass.deliver import DirectorySink, Sink, TempFile
 from flowglass.fields.contracts import FinishedObject
@@ -43,24 +44,16 @@ def files(root: Path) -> list[str]:
     return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
 
 
-def mount(folder: Path, *arguments: str) -> None:
-    done = subprocess.run(["mount", *arguments, str(folder)], capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"mount is refused here: {done.stderr.strip()}")
-
-
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    mount(tmp_path, "-t", "tmpfs", "-o", "size=64k", "tmpfs")
-    yield tmp_path
-    subprocess.run(["umount", str(tmp_path)], check=True)
+    with mounted(tmp_path, "size=64k") as disk:
+        yield disk
 
 
 @pytest.fixture
 def read_only(tmp_path: Path) -> Iterator[Path]:
-    mount(tmp_path, "-t", "tmpfs", "-o", "ro", "tmpfs")
-    yield tmp_path
-    subprocess.run(["umount", str(tmp_path)], check=True)
+    with mounted(tmp_path, "ro") as disk:
+        yield disk
 
 
 def test_an_object_gets_its_name_and_the_temporary_file_is_its_owners(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
 import tempfile
 import time
 from collections import defaultdict
@@ -19,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.examples import examples
 from tests.support.records import flow_log
+from tests.support.small_disk import mounted
 
 from flowglass.deliver import DirectorySink, EventBuilder, LocalStore
 from flowglass.fields import LogFormat
@@ -291,12 +291,8 @@ def test_a_hundred_thousand_records_are_quick(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    command = ["mount", "-t", "tmpfs", "-o", "size=640k", "tmpfs", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"mount is refused here: {done.stderr.strip()}")
-    yield tmp_path
-    subprocess.run(["umount", str(tmp_path)], check=True)
+    with mounted(tmp_path, "size=640k") as disk:
+        yield disk
 
 
 def test_a_full_disk_is_told_and_no_record_is_counted_twice(small_disk: Path) -> None:

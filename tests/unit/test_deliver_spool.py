@@ -7,7 +7,6 @@ import os
 import resource
 import sqlite3
 import stat
-import subprocess
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -34,6 +33,7 @@ from tests.support.numbered import (
     stage,
     waiting,
 )
+from tests.support.small_disk import mounted
 
 from flowglass.deliver.manifest import manifest_path, verify
 from flowglass.deliver.spool import LIVE, SpoolView, ledger, recording, recovery, segment
@@ -320,16 +320,8 @@ class TestDisk:
 
     @pytest.fixture
     def small_disk(self, tmp_path: Path) -> Iterator[Path]:
-        done = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(tmp_path)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            pytest.skip(f"mount is refused here: {done.stderr.strip()}")
-        yield tmp_path
-        subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
+        with mounted(tmp_path, "size=2m") as disk:
+            yield disk
 
     def test_a_full_disk_refuses_what_does_not_fit_and_delivers_what_it_has(
         self, small_disk: Path, tmp_path_factory: pytest.TempPathFactory
